@@ -1,0 +1,132 @@
+"""What the scripts and tests need of the system, how to see whether it is there, and who needs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Iterable
+
+from say import Cannot
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing of the system."""
+
+    name: str  # as `--without` takes it
+    package: str  # Debian's name of the package that has it
+    purpose: str  # which tests or scripts can't run without it
+    present: Callable[[], bool]
+    optional: bool = True  # may be left out with `--without`
+
+
+def program(*names: str) -> Callable[[], bool]:
+    """All the programs `names` are on PATH."""
+    return lambda: all(shutil.which(name) for name in names)
+
+
+def pkg_config(module: str) -> Callable[[], bool]:
+    """pkg-config is there and knows `module`."""
+
+    def present() -> bool:
+        if not shutil.which("pkg-config"):
+            return False
+        return subprocess.run(["pkg-config", "--exists", module], check=False).returncode == 0
+
+    return present
+
+
+def python_headers() -> bool:
+    """The running Python can compile extensions."""
+    return Path(sysconfig.get_path("include"), "Python.h").is_file()
+
+
+def python_venv() -> bool:
+    """The running Python can make a venv with pip (Debian splits that off)."""
+    return all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
+
+
+CARGO = Need(
+    "cargo", "cargo (or rustup's)", "building objguard, the Rust tests", program("cargo"), optional=False
+)
+CC = Need("gcc", "gcc", "everything", program("gcc", "cc"), optional=False)
+CXX = Need("g++", "g++", "C++ packages and tests", program("g++", "c++"), optional=False)
+LIBC_HEADERS = Need(
+    "libc-dev",
+    "libc6-dev",
+    "everything",
+    lambda: shutil.which("cc") is None
+    or subprocess.run(
+        ["cc", "-x", "c", "-fsyntax-only", "-include", "stdio.h", os.devnull],
+        stderr=subprocess.DEVNULL,
+        check=False,
+    ).returncode
+    == 0,
+    optional=False,
+)
+PYTHON_HEADERS = Need(
+    "python-headers", "python3-dev", "building extension modules", python_headers, optional=False
+)
+PYTHON_VENV = Need("python-venv", "python3-venv", "the venvs of the scripts and tests", python_venv, optional=False)
+PYTHON = (PYTHON_HEADERS, PYTHON_VENV)
+
+# What a build of the bundled packages and of a plain sdist takes.
+BUILD = (CC, LIBC_HEADERS, CXX, *PYTHON)
+
+# What single tests take beyond that; a test asks for them by these names.
+FOR_TESTS = (
+    Need("clang", "clang", "tests with clang", program("clang", "clang++")),
+    Need("lld", "lld", "LTO tests with clang", program("ld.lld")),
+    Need("make", "make", "builds by make, the jobserver", program("make")),
+    Need("cmake", "cmake", "builds by CMake", program("cmake")),
+    Need("ninja", "ninja-build", "builds by ninja", program("ninja")),
+    Need("ccache", "ccache", "objguard in front of ccache", program("ccache")),
+    Need("distcc", "distcc", "objguard in front of distcc, two servers on loopback", program("distcc", "distccd")),
+    Need("strace", "strace", "tests of the system calls made", program("strace")),
+)
+
+# System packages that known sdists need, as (Debian package, how to see that it is there).
+OF_PACKAGES: dict[str, tuple[tuple[str, Callable[[], bool]], ...]] = {
+    "libvirt-python": (("pkg-config", program("pkg-config")), ("libvirt-dev", pkg_config("libvirt"))),
+    "systemd-python": (("pkg-config", program("pkg-config")), ("libsystemd-dev", pkg_config("libsystemd"))),
+    "lxml": (
+        ("pkg-config", program("pkg-config")),
+        ("libxml2-dev", pkg_config("libxml-2.0")),
+        ("libxslt1-dev", pkg_config("libxslt")),
+    ),
+    "cffi": (("pkg-config", program("pkg-config")), ("libffi-dev", pkg_config("libffi"))),
+    "mysqlclient": (("pkg-config", program("pkg-config")), ("default-libmysqlclient-dev", pkg_config("libmariadb"))),
+    "psycopg2": (("libpq-dev", program("pg_config")),),
+}
+
+
+def missing(needs: Iterable[Need]) -> list[Need]:
+    """Those of `needs` that are not there."""
+    return [need for need in needs if not need.present()]
+
+
+def require(needs: Iterable[Need]) -> None:
+    """Raise `Cannot`, naming all that is missing, unless everything is there."""
+    lacking = missing(needs)
+    if lacking:
+        lines = [f"  {need.name}: needed for {need.purpose}; on Debian: {need.package}" for need in lacking]
+        raise Cannot("something of the system is missing:\n" + "\n".join(lines))
+
+
+def require_for_package(name: str) -> None:
+    """Raise `Cannot` when a known sdist's system packages are missing (`name` as on PyPI)."""
+    lacking = [
+        package for package, present in OF_PACKAGES.get(canonical(name), ()) if not present()
+    ]
+    if lacking:
+        raise Cannot(f"cannot build `{name}`: it needs {' '.join(lacking)} of the system: apt-get install {' '.join(lacking)}")
+
+
+def canonical(name: str) -> str:
+    """PyPI's normal form of a project's name (PEP 503)."""
+    return "-".join(part for part in name.lower().replace("_", "-").replace(".", "-").split("-") if part)

@@ -1,0 +1,6 @@
+#include "core.h"
+
+int core_value(void)
+{
+    return VALUE;
+}

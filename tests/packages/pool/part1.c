@@ -1,0 +1,4 @@
+int part1(void)
+{
+    return VALUE;
+}

@@ -1,0 +1,4 @@
+int part2(void)
+{
+    return VALUE;
+}

@@ -1,0 +1,4 @@
+int part3(void)
+{
+    return VALUE;
+}

@@ -1,0 +1,4 @@
+int part4(void)
+{
+    return VALUE;
+}

@@ -1,0 +1,6 @@
+#include "shared.h"
+
+int shared_value(void)
+{
+    return VALUE + SHARED_OFFSET;
+}
