@@ -22,12 +22,21 @@ class Need:
     package: str  # Debian's name of the package that has it
     purpose: str  # which tests or scripts can't run without it
     present: Callable[[], bool]
-    optional: bool = True  # may be left out with `--without`
+    programs: tuple[str, ...] = ()  # how tests that can't run here call it, in backquotes
+
+    def explains(self, why: str) -> bool:
+        """Whether the reason a test gives for not running is that this is missing."""
+        return any(f"`{name}`" in why for name in (self.name, *self.programs))
 
 
 def program(*names: str) -> Callable[[], bool]:
     """All the programs `names` are on PATH."""
     return lambda: all(shutil.which(name) for name in names)
+
+
+def of_programs(name: str, package: str, purpose: str, *programs: str) -> Need:
+    """A need that is there when its programs are on PATH."""
+    return Need(name, package, purpose, program(*programs), programs)
 
 
 def pkg_config(module: str) -> Callable[[], bool]:
@@ -41,6 +50,14 @@ def pkg_config(module: str) -> Callable[[], bool]:
     return present
 
 
+def c_headers() -> bool:
+    """The C library's headers are there; true as well without a compiler, whose absence is reported by itself."""
+    if not shutil.which("cc"):
+        return True
+    command = ["cc", "-x", "c", "-fsyntax-only", "-include", "stdio.h", os.devnull]
+    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
 def python_headers() -> bool:
     """The running Python can compile extensions."""
     return Path(sysconfig.get_path("include"), "Python.h").is_file()
@@ -51,43 +68,26 @@ def python_venv() -> bool:
     return all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
 
 
-CARGO = Need(
-    "cargo", "cargo (or rustup's)", "building objguard, the Rust tests", program("cargo"), optional=False
-)
-CC = Need("gcc", "gcc", "everything", program("gcc", "cc"), optional=False)
-CXX = Need("g++", "g++", "C++ packages and tests", program("g++", "c++"), optional=False)
-LIBC_HEADERS = Need(
-    "libc-dev",
-    "libc6-dev",
-    "everything",
-    lambda: shutil.which("cc") is None
-    or subprocess.run(
-        ["cc", "-x", "c", "-fsyntax-only", "-include", "stdio.h", os.devnull],
-        stderr=subprocess.DEVNULL,
-        check=False,
-    ).returncode
-    == 0,
-    optional=False,
-)
-PYTHON_HEADERS = Need(
-    "python-headers", "python3-dev", "building extension modules", python_headers, optional=False
-)
-PYTHON_VENV = Need("python-venv", "python3-venv", "the venvs of the scripts and tests", python_venv, optional=False)
-PYTHON = (PYTHON_HEADERS, PYTHON_VENV)
+CARGO = of_programs("cargo", "cargo (or rustup's)", "building objguard, the Rust tests", "cargo")
+CC = of_programs("gcc", "gcc", "everything", "gcc", "cc")
+CXX = of_programs("g++", "g++", "C++ packages and tests", "g++", "c++")
+LIBC_HEADERS = Need("libc-dev", "libc6-dev", "everything", c_headers)
+PYTHON_HEADERS = Need("python-headers", "python3-dev", "building extension modules", python_headers)
+PYTHON_VENV = Need("python-venv", "python3-venv", "the venvs of the scripts and tests", python_venv)
 
 # What a build of the bundled packages and of a plain sdist takes.
-BUILD = (CC, LIBC_HEADERS, CXX, *PYTHON)
+BUILD = (CC, LIBC_HEADERS, CXX, PYTHON_HEADERS, PYTHON_VENV)
 
-# What single tests take beyond that; a test asks for them by these names.
+# What single tests take beyond that.
 FOR_TESTS = (
-    Need("clang", "clang", "tests with clang", program("clang", "clang++")),
-    Need("lld", "lld", "LTO tests with clang", program("ld.lld")),
-    Need("make", "make", "builds by make, the jobserver", program("make")),
-    Need("cmake", "cmake", "builds by CMake", program("cmake")),
-    Need("ninja", "ninja-build", "builds by ninja", program("ninja")),
-    Need("ccache", "ccache", "objguard in front of ccache", program("ccache")),
-    Need("distcc", "distcc", "objguard in front of distcc, two servers on loopback", program("distcc", "distccd")),
-    Need("strace", "strace", "tests of the system calls made", program("strace")),
+    of_programs("clang", "clang", "tests with clang", "clang", "clang++"),
+    of_programs("lld", "lld", "LTO tests with clang", "ld.lld"),
+    of_programs("make", "make", "builds by make, the jobserver", "make"),
+    of_programs("cmake", "cmake", "builds by CMake", "cmake"),
+    of_programs("ninja", "ninja-build", "builds by ninja", "ninja"),
+    of_programs("ccache", "ccache", "objguard in front of ccache", "ccache"),
+    of_programs("distcc", "distcc", "objguard in front of distcc, two servers on loopback", "distcc", "distccd"),
+    of_programs("strace", "strace", "tests of the system calls made", "strace"),
 )
 
 # System packages that known sdists need, as (Debian package, how to see that it is there).

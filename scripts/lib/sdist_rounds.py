@@ -383,5 +383,7 @@ def _ask(python: Path, tree: Path, question: str) -> str:
     return done.stdout.strip()
 
 
-def _tail(text: str, lines: int = 25) -> str:
-    return "\n".join(f"    {line}" for line in text.rstrip().splitlines()[-lines:])
+def _tail(text: str, lines: int = 20, width: int = 160) -> str:
+    """The last lines, shortened: compiler commands are long, and the whole log is kept."""
+    last = text.rstrip().splitlines()[-lines:]
+    return "\n".join(f"    {line if len(line) <= width else line[:width] + ' …'}" for line in last)

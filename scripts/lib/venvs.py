@@ -52,7 +52,8 @@ def ensure(name: str, requirements: Sequence[str]) -> Path:
 
 def pip_install(venv: Path, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> None:
     """`pip install ARGUMENTS` in `venv`."""
-    command = [str(python_of(venv)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    command = [str(python_of(venv)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
+    command += arguments
     _run(command, f"cannot install {' '.join(arguments)}", env)
 
 
