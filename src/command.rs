@@ -258,12 +258,16 @@ fn names_time(definition: &[u8]) -> bool {
 }
 
 /// Whether the value of an option we don't know may be the name of a file: `text` is the option without its family's
-/// prefix.
+/// prefix. A dot before a digit is a version's (`-mmacosx-version-min=10.9`).
 fn may_name_a_file(text: &[u8]) -> bool {
-    match text.iter().position(|&b| b == b'=') {
-        Some(at) => text[at + 1..].iter().any(|b| matches!(b, b'/' | b'.')),
-        None => text.contains(&b'/'),
-    }
+    let value = text
+        .iter()
+        .position(|&b| b == b'=')
+        .map_or(&b""[..], |at| &text[at + 1..]);
+    text.contains(&b'/')
+        || value
+            .windows(2)
+            .any(|pair| pair[0] == b'.' && pair[1].is_ascii_alphabetic())
 }
 
 /// Whether a path names no regular file by its mere spelling.

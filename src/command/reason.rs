@@ -126,11 +126,9 @@ impl fmt::Display for Reason {
             Reason::NeverSkipped { option, why } => {
                 write!(f, "{} is never skipped: {why}", Shown(option))
             }
-            Reason::InPlace { option, why } => write!(
-                f,
-                "{} runs in place and is never skipped: {why}",
-                Shown(option)
-            ),
+            Reason::InPlace { option, why } => {
+                write!(f, "{} makes the command run in place: {why}", Shown(option))
+            }
             Reason::SeveralOutputs => f.write_str("the output is given more than once"),
             Reason::PrecompiledHeader => f.write_str("a precompiled header is never skipped"),
         }
