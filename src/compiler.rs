@@ -13,7 +13,7 @@
 mod names;
 mod programs;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -71,7 +71,13 @@ impl Compiler {
                 None
             }
         };
-        says(&self.proper).or_else(|| fs::canonicalize(&self.proper).ok().and_then(|path| says(&path))).unwrap_or(Dialect::Gcc)
+        says(&self.proper)
+            .or_else(|| {
+                fs::canonicalize(&self.proper)
+                    .ok()
+                    .and_then(|path| says(&path))
+            })
+            .unwrap_or(Dialect::Gcc)
     }
 }
 
@@ -88,45 +94,104 @@ pub fn resolve(invoked_as: &OsStr, config: &Config, path: Option<&OsStr>) -> Res
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn resolve_prefix(words: &[OsString], config: &Config, path: Option<&OsStr>) -> Result<(Compiler, usize)> {
+pub fn resolve_prefix(
+    words: &[OsString],
+    config: &Config,
+    path: Option<&OsStr>,
+) -> Result<(Compiler, usize)> {
     resolve_prefix_beside(&Own::of_this_process(), words, config, path)
 }
 
-fn resolve_beside(own: &Own, invoked_as: &OsStr, config: &Config, path: Option<&OsStr>) -> Result<Compiler> {
-    let search = Search { path, own, mark: Mark(config.inner()) };
-    let name = Path::new(invoked_as).file_name().unwrap_or(OsStr::new("objguard-cc"));
+fn resolve_beside(
+    own: &Own,
+    invoked_as: &OsStr,
+    config: &Config,
+    path: Option<&OsStr>,
+) -> Result<Compiler> {
+    let search = Search {
+        path,
+        own,
+        mark: Mark(config.inner()),
+    };
+    let name = Path::new(invoked_as)
+        .file_name()
+        .unwrap_or(OsStr::new("objguard-cc"));
     if !name.as_bytes().starts_with(b"objguard") {
         let origin = Origin::Masquerade(name);
-        return Ok(Command { search, origin, words: vec![name.to_owned()] }.compiler(Driver::C)?.0);
+        return Ok(Command {
+            search,
+            origin,
+            words: vec![name.to_owned()],
+        }
+        .compiler(Driver::C)?
+        .0);
     }
-    let driver = if name.as_bytes().ends_with(b"++") { Driver::Cxx } else { Driver::C };
+    let driver = if name.as_bytes().ends_with(b"++") {
+        Driver::Cxx
+    } else {
+        Driver::C
+    };
     let (variable, value, standard) = match driver {
         Driver::C => ("OBJGUARD_CC", &config.cc, "cc"),
         Driver::Cxx => ("OBJGUARD_CXX", &config.cxx, "c++"),
     };
     let Some(value) = value else {
-        let origin = Origin::Standard { name: standard, variable };
-        return Ok(Command { search, origin, words: vec![standard.into()] }.compiler(driver)?.0);
+        let origin = Origin::Standard {
+            name: standard,
+            variable,
+        };
+        return Ok(Command {
+            search,
+            origin,
+            words: vec![standard.into()],
+        }
+        .compiler(driver)?
+        .0);
     };
     let shown = value.display();
     let Some(mut words) = names::split(value.as_bytes()) else {
-        bail!("cannot read `{variable}={shown}`: a quote is not closed; set {variable} to the compiler to run, as in `ccache gcc`");
+        bail!(
+            "cannot read `{variable}={shown}`: a quote is not closed; set {variable} to the compiler to run, as in `ccache gcc`"
+        );
     };
     if words.first().is_none_or(|word| word.is_empty()) {
-        bail!("cannot use `{variable}={shown}`: it names no compiler; set it to the compiler to run, or unset it");
+        bail!(
+            "cannot use `{variable}={shown}`: it names no compiler; set it to the compiler to run, or unset it"
+        );
     }
-    let command = Command { search, origin: Origin::Variable { name: variable, value }, words: words.clone() };
+    let command = Command {
+        search,
+        origin: Origin::Variable {
+            name: variable,
+            value,
+        },
+        words: words.clone(),
+    };
     let (mut compiler, used) = command.compiler(driver)?;
     compiler.flags = words.split_off(used);
     Ok(compiler)
 }
 
-fn resolve_prefix_beside(own: &Own, words: &[OsString], config: &Config, path: Option<&OsStr>) -> Result<(Compiler, usize)> {
-    let search = Search { path, own, mark: Mark(config.inner()) };
+fn resolve_prefix_beside(
+    own: &Own,
+    words: &[OsString],
+    config: &Config,
+    path: Option<&OsStr>,
+) -> Result<(Compiler, usize)> {
+    let search = Search {
+        path,
+        own,
+        mark: Mark(config.inner()),
+    };
     if words.first().is_none_or(|word| word.is_empty()) {
         bail!("no compiler given; write it first, as in `objguard gcc -c x.c`");
     }
-    Command { search, origin: Origin::Prefix, words: words.to_vec() }.compiler(Driver::C)
+    Command {
+        search,
+        origin: Origin::Prefix,
+        words: words.to_vec(),
+    }
+    .compiler(Driver::C)
 }
 
 /// Where a command comes from: decides how it is read and what an error advises.
@@ -153,8 +218,13 @@ impl Command<'_> {
         let mut start = 0;
         let mut at = 0;
         let mut proper = loop {
-            let found = self.search.program(&self.words[at]).map_err(|miss| self.explain(&self.words[at], &miss))?;
-            let Some(next) = self.launched(at) else { break found };
+            let found = self
+                .search
+                .program(&self.words[at])
+                .map_err(|miss| self.explain(&self.words[at], &miss))?;
+            let Some(next) = self.launched(at) else {
+                break found;
+            };
             if self.search.mark.times(found.id) > 0 {
                 // It runs above us already: one more of it would only start us again.
                 start = next;
@@ -164,25 +234,39 @@ impl Command<'_> {
             }
             at = next;
         };
-        let name = Path::new(&self.words[at]).file_name().unwrap_or_default().to_owned();
+        let name = Path::new(&self.words[at])
+            .file_name()
+            .unwrap_or_default()
+            .to_owned();
         let mut used = at + 1;
         let mut driver = names::driver(name.as_bytes()).unwrap_or(driver);
         // `zig cc` is one compiler in two words.
         if name == "zig"
-            && let Some(said) = self.words.get(used).and_then(|word| names::driver(word.as_bytes()))
+            && let Some(said) = self
+                .words
+                .get(used)
+                .and_then(|word| names::driver(word.as_bytes()))
         {
             driver = said;
             used += 1;
         }
-        for (word, found) in launchers.iter().map(|(i, f)| (*i, f)).chain([(at, &proper)]) {
+        for (word, found) in launchers
+            .iter()
+            .map(|(i, f)| (*i, f))
+            .chain([(at, &proper)])
+        {
             if word > start && !found.plain {
                 // The launcher would look for it on PATH and find what was passed over here.
                 self.words[word] = found.path.clone().into();
             }
         }
-        let first = launchers.first().map_or(&proper, |(_, found)| found).clone();
+        let first = launchers
+            .first()
+            .map_or(&proper, |(_, found)| found)
+            .clone();
         let mut ids: Vec<Id> = launchers.iter().map(|(_, found)| found.id).collect();
-        let mut launchers: Vec<PathBuf> = launchers.into_iter().map(|(_, found)| found.path).collect();
+        let mut launchers: Vec<PathBuf> =
+            launchers.into_iter().map(|(_, found)| found.path).collect();
         if programs::masquerades(&proper.path)
             && let Ok(found) = self.search.on_path(&name, Some(proper.id))
         {
@@ -190,10 +274,22 @@ impl Command<'_> {
             launchers.push(std::mem::replace(&mut proper, found).path);
         }
         ids.push(proper.id);
-        let argv0 = if first.plain { self.words[start].clone() } else { first.path.clone().into() };
+        let argv0 = if first.plain {
+            self.words[start].clone()
+        } else {
+            first.path.clone().into()
+        };
         let words = self.words[start + 1..used].to_vec();
-        let compiler =
-            Compiler { program: first.path, argv0, words, flags: Vec::new(), driver, proper: proper.path, launchers, ids };
+        let compiler = Compiler {
+            program: first.path,
+            argv0,
+            words,
+            flags: Vec::new(),
+            driver,
+            proper: proper.path,
+            launchers,
+            ids,
+        };
         Ok((compiler, used))
     }
 
@@ -214,16 +310,24 @@ impl Command<'_> {
                 let known = names::driver(name.as_bytes()).is_some();
                 let files_follow = !matches!(self.origin, Origin::Variable { .. });
                 let next = at + 1;
-                let candidate = next < self.words.len() && !operand(&self.words[next]) && name != "zig";
-                (candidate && !(known && files_follow) && self.may_be_launched(next)).then_some(next)
+                let candidate =
+                    next < self.words.len() && !operand(&self.words[next]) && name != "zig";
+                (candidate && !(known && files_follow) && self.may_be_launched(next))
+                    .then_some(next)
             }
         }
     }
 
     fn may_be_launched(&self, at: usize) -> bool {
-        let name = Path::new(&self.words[at]).file_name().unwrap_or_default().as_bytes();
+        let name = Path::new(&self.words[at])
+            .file_name()
+            .unwrap_or_default()
+            .as_bytes();
         (names::driver(name).is_some() || names::launcher(name).is_some())
-            && !matches!(self.search.program(&self.words[at]), Err(Miss::NotOnPath | Miss::Unusable(..)))
+            && !matches!(
+                self.search.program(&self.words[at]),
+                Err(Miss::NotOnPath | Miss::Unusable(..))
+            )
     }
 
     /// One line: what can't be run, why, and what to do.
@@ -232,27 +336,52 @@ impl Command<'_> {
         let (from, advice) = match self.origin {
             Origin::Masquerade(name) => (
                 String::new(),
-                format!("put the folder of the real `{}` on PATH, or call objguard by another name", name.display()),
+                format!(
+                    "put the folder of the real `{}` on PATH, or call objguard by another name",
+                    name.display()
+                ),
             ),
-            Origin::Standard { variable, .. } => (String::new(), format!("set {variable} to the compiler to run")),
-            Origin::Variable { name, value } => {
-                (format!(" (`{name}={}`)", value.display()), format!("set {name} to the compiler to run"))
-            }
-            Origin::Prefix => (String::new(), "give the compiler to run, as in `objguard gcc -c x.c`".to_owned()),
+            Origin::Standard { variable, .. } => (
+                String::new(),
+                format!("set {variable} to the compiler to run"),
+            ),
+            Origin::Variable { name, value } => (
+                format!(" (`{name}={}`)", value.display()),
+                format!("set {name} to the compiler to run"),
+            ),
+            Origin::Prefix => (
+                String::new(),
+                "give the compiler to run, as in `objguard gcc -c x.c`".to_owned(),
+            ),
         };
         match miss {
             Miss::NotOnPath => match self.origin {
                 Origin::Standard { name, variable } => {
-                    anyhow!("cannot find a compiler: there is no `{name}` on PATH; install one, or set {variable} to the compiler to run")
+                    anyhow!(
+                        "cannot find a compiler: there is no `{name}` on PATH; install one, or set {variable} to the compiler to run"
+                    )
                 }
-                _ => anyhow!("cannot find `{word}`{from}: there is no such program on PATH; {advice}"),
+                _ => anyhow!(
+                    "cannot find `{word}`{from}: there is no such program on PATH; {advice}"
+                ),
             },
-            Miss::NotExecutable(path) => anyhow!("cannot run `{}`{from}: it is not executable; {advice}", path.display()),
-            Miss::OnlyOurselves(path) => anyhow!("cannot run `{}`{from}: it is objguard itself; {advice}", path.display()),
+            Miss::NotExecutable(path) => anyhow!(
+                "cannot run `{}`{from}: it is not executable; {advice}",
+                path.display()
+            ),
+            Miss::OnlyOurselves(path) => anyhow!(
+                "cannot run `{}`{from}: it is objguard itself; {advice}",
+                path.display()
+            ),
             Miss::Loop(path) => {
-                anyhow!("objguard would call itself through `{}`{from}: {advice} that doesn't run objguard", path.display())
+                anyhow!(
+                    "objguard would call itself through `{}`{from}: {advice} that doesn't run objguard",
+                    path.display()
+                )
             }
-            Miss::Unusable(path, cause) => anyhow!("cannot run `{}`{from}: {cause}; {advice}", path.display()),
+            Miss::Unusable(path, cause) => {
+                anyhow!("cannot run `{}`{from}: {cause}; {advice}", path.display())
+            }
         }
     }
 }

@@ -84,9 +84,13 @@ impl Config {
     {
         let mut config = Config::default();
         for (name, value) in vars {
-            let Some(rest) = name.as_ref().as_bytes().strip_prefix(b"OBJGUARD") else { continue };
+            let Some(rest) = name.as_ref().as_bytes().strip_prefix(b"OBJGUARD") else {
+                continue;
+            };
             // `OBJGUARD` is the plug-in's; `OBJGUARDIAN` is somebody else's.
-            let Some(rest) = rest.strip_prefix(b"_") else { continue };
+            let Some(rest) = rest.strip_prefix(b"_") else {
+                continue;
+            };
             let (name, value) = (name.as_ref(), value.as_ref());
             match rest {
                 b"CC" => config.cc = given(value),
@@ -98,7 +102,11 @@ impl Config {
                 b"DEBUG" => config.debug = switch(name, value)?,
                 b"RUN" => config.run = given(value),
                 b"INNER" => config.inner = given(value),
-                _ => bail!("unknown variable `{}` in the environment: unset it; known are {}", name.display(), known()),
+                _ => bail!(
+                    "unknown variable `{}` in the environment: unset it; known are {}",
+                    name.display(),
+                    known()
+                ),
             }
         }
         Ok(config)
@@ -124,7 +132,11 @@ fn switch(name: &OsStr, value: &OsStr) -> Result<bool> {
     match value.as_bytes() {
         b"1" | b"true" | b"yes" => Ok(true),
         b"0" | b"false" | b"no" | b"" => Ok(false),
-        _ => bail!("cannot use `{}={}`: set it to 1 or 0, or unset it", name.display(), value.display()),
+        _ => bail!(
+            "cannot use `{}={}`: set it to 1 or 0, or unset it",
+            name.display(),
+            value.display()
+        ),
     }
 }
 
@@ -132,13 +144,19 @@ fn ambiguous(value: &OsStr) -> Result<Ambiguous> {
     match value.as_bytes() {
         b"error" | b"" => Ok(Ambiguous::Error),
         b"newest" => Ok(Ambiguous::Newest),
-        _ => bail!("cannot use `OBJGUARD_AMBIGUOUS={}`: set it to error or newest, or unset it", value.display()),
+        _ => bail!(
+            "cannot use `OBJGUARD_AMBIGUOUS={}`: set it to error or newest, or unset it",
+            value.display()
+        ),
     }
 }
 
 /// The names a user may set: all but the mark.
 fn known() -> String {
-    let names: Vec<&str> = VARIABLES.into_iter().filter(|name| *name != INNER).collect();
+    let names: Vec<&str> = VARIABLES
+        .into_iter()
+        .filter(|name| *name != INNER)
+        .collect();
     names.join(", ")
 }
 
@@ -156,7 +174,13 @@ mod tests {
 
     #[test]
     fn an_environment_without_our_variables_gives_the_defaults() {
-        let config = read(&[("PATH", "/bin"), ("OBJGUARDIAN", "x"), ("OBJGUARD", "1"), ("", "")]).unwrap();
+        let config = read(&[
+            ("PATH", "/bin"),
+            ("OBJGUARDIAN", "x"),
+            ("OBJGUARD", "1"),
+            ("", ""),
+        ])
+        .unwrap();
         assert_eq!(config, Config::default());
         assert_eq!(config.ambiguous, Ambiguous::Error);
         assert!(!config.is_inner());
@@ -189,16 +213,36 @@ mod tests {
     #[test]
     fn the_table_of_names_is_the_code_s() {
         for name in VARIABLES {
-            let value = if name == "OBJGUARD_AMBIGUOUS" { "error" } else { "1" };
+            let value = if name == "OBJGUARD_AMBIGUOUS" {
+                "error"
+            } else {
+                "1"
+            };
             assert!(read(&[(name, value)]).is_ok(), "{name}");
         }
     }
 
     #[test]
     fn switches_take_these_values() {
-        for (value, on) in [("1", true), ("true", true), ("yes", true), ("0", false), ("false", false), ("no", false), ("", false)] {
-            assert_eq!(read(&[("OBJGUARD_DISABLE", value)]).unwrap().disable, on, "{value}");
-            assert_eq!(read(&[("OBJGUARD_DEBUG", value)]).unwrap().debug, on, "{value}");
+        for (value, on) in [
+            ("1", true),
+            ("true", true),
+            ("yes", true),
+            ("0", false),
+            ("false", false),
+            ("no", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                read(&[("OBJGUARD_DISABLE", value)]).unwrap().disable,
+                on,
+                "{value}"
+            );
+            assert_eq!(
+                read(&[("OBJGUARD_DEBUG", value)]).unwrap().debug,
+                on,
+                "{value}"
+            );
         }
         assert_eq!(
             refusal(&[("OBJGUARD_DISABLE", "maybe")]),
@@ -208,7 +252,13 @@ mod tests {
 
     #[test]
     fn an_empty_value_is_no_value() {
-        let config = read(&[("OBJGUARD_CC", ""), ("OBJGUARD_LOG", ""), ("OBJGUARD_INNER", ""), ("OBJGUARD_AMBIGUOUS", "")]).unwrap();
+        let config = read(&[
+            ("OBJGUARD_CC", ""),
+            ("OBJGUARD_LOG", ""),
+            ("OBJGUARD_INNER", ""),
+            ("OBJGUARD_AMBIGUOUS", ""),
+        ])
+        .unwrap();
         assert_eq!(config, Config::default());
     }
 

@@ -6,24 +6,49 @@ use std::os::unix::ffi::OsStringExt;
 use crate::command::Driver;
 
 const C: [&[u8]; 18] = [
-    b"cc", b"gcc", b"clang", b"c89", b"c99", b"c11", b"c17", b"tcc", b"icc", b"icx", b"pcc", b"mpicc", b"nvc", b"pgcc", b"xlc", b"egcc",
-    b"emcc", b"armclang",
+    b"cc",
+    b"gcc",
+    b"clang",
+    b"c89",
+    b"c99",
+    b"c11",
+    b"c17",
+    b"tcc",
+    b"icc",
+    b"icx",
+    b"pcc",
+    b"mpicc",
+    b"nvc",
+    b"pgcc",
+    b"xlc",
+    b"egcc",
+    b"emcc",
+    b"armclang",
 ];
 
 const CXX: [&[u8]; 18] = [
-    b"c++", b"g++", b"clang++", b"CC", b"icpc", b"icpx", b"dpcpp", b"mpicxx", b"mpic++", b"mpiCC", b"nvc++", b"pgc++", b"xlC", b"xlc++",
-    b"eg++", b"em++", b"hipcc", b"nvcc",
+    b"c++", b"g++", b"clang++", b"CC", b"icpc", b"icpx", b"dpcpp", b"mpicxx", b"mpic++", b"mpiCC",
+    b"nvc++", b"pgc++", b"xlC", b"xlc++", b"eg++", b"em++", b"hipcc", b"nvcc",
 ];
 
 /// Programs that take a compiler's command line after their own name. Most of them also go by the compiler's name, through
 /// symbolic links to them.
-const COMPILER_LAUNCHERS: [&[u8]; 9] =
-    [b"ccache", b"sccache", b"distcc", b"icecc", b"buildcache", b"fccache", b"gomacc", b"rewrapper", b"recc"];
+const COMPILER_LAUNCHERS: [&[u8]; 9] = [
+    b"ccache",
+    b"sccache",
+    b"distcc",
+    b"icecc",
+    b"buildcache",
+    b"fccache",
+    b"gomacc",
+    b"rewrapper",
+    b"recc",
+];
 
 /// Programs that run any command, with options and operands of their own before it.
 const COMMAND_LAUNCHERS: [&[u8]; 14] = [
-    b"env", b"nice", b"ionice", b"time", b"timeout", b"nohup", b"setsid", b"chrt", b"taskset", b"setarch", b"linux32", b"linux64", b"stdbuf",
-    b"numactl",
+    b"env", b"nice", b"ionice", b"time", b"timeout", b"nohup", b"setsid", b"chrt", b"taskset",
+    b"setarch", b"linux32", b"linux64", b"stdbuf", b"numactl",
 ];
 
 /// A kind of launcher, by how its command line reads.
@@ -40,7 +65,10 @@ pub(super) enum Launcher {
 pub(super) fn driver(name: &[u8]) -> Option<Driver> {
     let mut driver = None;
     for piece in name.split(|b| *b == b'-') {
-        let end = piece.iter().rposition(|b| !b.is_ascii_digit() && *b != b'.').map_or(0, |i| i + 1);
+        let end = piece
+            .iter()
+            .rposition(|b| !b.is_ascii_digit() && *b != b'.')
+            .map_or(0, |i| i + 1);
         let unversioned = &piece[..end];
         if CXX.contains(&unversioned) {
             return Some(Driver::Cxx);
@@ -113,7 +141,19 @@ mod tests {
 
     #[test]
     fn names_tell_the_language() {
-        for name in ["cc", "gcc", "gcc-12", "x86_64-linux-gnu-gcc-12", "clang", "clang-14", "clang14", "c99-gcc", "c99", "tcc", "gcc-12.2"] {
+        for name in [
+            "cc",
+            "gcc",
+            "gcc-12",
+            "x86_64-linux-gnu-gcc-12",
+            "clang",
+            "clang-14",
+            "clang14",
+            "c99-gcc",
+            "c99",
+            "tcc",
+            "gcc-12.2",
+        ] {
             assert_eq!(driver(name.as_bytes()), Some(Driver::C), "{name}");
         }
         for name in [
@@ -143,8 +183,14 @@ mod tests {
             ("  \t", &[]),
             ("gcc", &["gcc"]),
             (" ccache  gcc\t-pthread\n", &["ccache", "gcc", "-pthread"]),
-            (r#"'/opt/my gcc/bin/gcc' -DX='a b'"#, &["/opt/my gcc/bin/gcc", "-DX=a b"]),
-            (r#"gcc "-DX=\"y\"" "a\b" '\'"#, &["gcc", r#"-DX="y""#, r"a\b", r"\"]),
+            (
+                r#"'/opt/my gcc/bin/gcc' -DX='a b'"#,
+                &["/opt/my gcc/bin/gcc", "-DX=a b"],
+            ),
+            (
+                r#"gcc "-DX=\"y\"" "a\b" '\'"#,
+                &["gcc", r#"-DX="y""#, r"a\b", r"\"],
+            ),
             (r"/opt/my\ gcc -DX=\$y \", &["/opt/my gcc", "-DX=$y", r"\"]),
             ("gcc '' \"\"", &["gcc", "", ""]),
             ("gcc $HOME `x` #y", &["gcc", "$HOME", "`x`", "#y"]),

@@ -33,7 +33,10 @@ pub(super) struct Id {
 
 impl From<&Metadata> for Id {
     fn from(meta: &Metadata) -> Id {
-        Id { dev: meta.dev(), ino: meta.ino() }
+        Id {
+            dev: meta.dev(),
+            ino: meta.ino(),
+        }
     }
 }
 
@@ -46,8 +49,14 @@ pub(super) struct Own {
 impl Own {
     /// This executable and those installed beside it.
     pub(super) fn of_this_process() -> Own {
-        let exe = if cfg!(target_os = "linux") { Some(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe().ok() };
-        let Some(exe) = exe else { return Own { files: Vec::new() } };
+        let exe = if cfg!(target_os = "linux") {
+            Some(PathBuf::from("/proc/self/exe"))
+        } else {
+            std::env::current_exe().ok()
+        };
+        let Some(exe) = exe else {
+            return Own { files: Vec::new() };
+        };
         let folder = fs::read_link(&exe).unwrap_or_else(|_| exe.clone());
         let siblings = NAMES.iter().map(|name| folder.with_file_name(name));
         Own::of(std::iter::once(exe).chain(siblings))
@@ -57,7 +66,9 @@ impl Own {
     pub(super) fn of(paths: impl Iterator<Item = PathBuf>) -> Own {
         let mut files: Vec<(PathBuf, Id, u64)> = Vec::with_capacity(1 + NAMES.len());
         for path in paths {
-            let Ok(meta) = fs::metadata(&path) else { continue };
+            let Ok(meta) = fs::metadata(&path) else {
+                continue;
+            };
             let id = Id::from(&meta);
             if meta.is_file() && files.iter().all(|(_, known, _)| *known != id) {
                 files.push((path, id, meta.len()));
@@ -69,20 +80,27 @@ impl Own {
     /// Whether `path` is one of them: under a name of ours, a link to one of them, or a copy.
     fn contains(&self, path: &Path, meta: &Metadata) -> bool {
         is_own_name(path)
-            || self.files.iter().any(|(own, id, size)| *id == Id::from(meta) || (*size == meta.len() && same_bytes(own, path)))
+            || self.files.iter().any(|(own, id, size)| {
+                *id == Id::from(meta) || (*size == meta.len() && same_bytes(own, path))
+            })
     }
 }
 
 /// Whether `path` ends in a name that objguard is installed under.
 pub(super) fn is_own_name(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| NAMES.iter().any(|own| name == *own))
+    path.file_name()
+        .is_some_and(|name| NAMES.iter().any(|own| name == *own))
 }
 
 fn same_bytes(a: &Path, b: &Path) -> bool {
-    let (Ok(mut a), Ok(mut b)) = (File::open(a), File::open(b)) else { return false };
+    let (Ok(mut a), Ok(mut b)) = (File::open(a), File::open(b)) else {
+        return false;
+    };
     let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
-        let Ok(n) = a.read(&mut left) else { return false };
+        let Ok(n) = a.read(&mut left) else {
+            return false;
+        };
         if n == 0 {
             return matches!(b.read(&mut right), Ok(0));
         }
@@ -101,7 +119,10 @@ impl Mark<'_> {
     pub(super) fn times(&self, id: Id) -> usize {
         let Some(mark) = self.0 else { return 0 };
         let wanted = text(id);
-        mark.as_bytes().split(|b| *b == b':').filter(|entry| *entry == wanted.as_bytes()).count()
+        mark.as_bytes()
+            .split(|b| *b == b':')
+            .filter(|entry| *entry == wanted.as_bytes())
+            .count()
     }
 
     /// The mark for a child that `ids` are run for.
@@ -171,18 +192,28 @@ impl Search<'_> {
         }
         if self.own.contains(path, &meta) {
             return match path.file_name() {
-                Some(name) if !is_own_name(path) => self.on_path(name, None).map(|found| Found { plain: false, ..found }),
+                Some(name) if !is_own_name(path) => self.on_path(name, None).map(|found| Found {
+                    plain: false,
+                    ..found
+                }),
                 _ => Err(Miss::OnlyOurselves(path.to_owned())),
             };
         }
         if !executable(path, &meta) {
-            return Err(Miss::Unusable(path.to_owned(), "it is not executable".to_owned()));
+            return Err(Miss::Unusable(
+                path.to_owned(),
+                "it is not executable".to_owned(),
+            ));
         }
         let id = Id::from(&meta);
         if self.mark.times(id) >= LIMIT {
             return Err(Miss::Loop(path.to_owned()));
         }
-        Ok(Found { path: path.to_owned(), id, plain: true })
+        Ok(Found {
+            path: path.to_owned(),
+            id,
+            plain: true,
+        })
     }
 
     /// The first program `name` on PATH that is neither objguard nor known to lead back to it; `but` isn't taken either.
@@ -204,7 +235,11 @@ impl Search<'_> {
             if but == Some(id) {
                 return None;
             }
-            let found = |plain| Found { path: absolute(candidate), id, plain };
+            let found = |plain| Found {
+                path: absolute(candidate),
+                id,
+                plain,
+            };
             match self.mark.times(id) {
                 0 => Some(found(own.is_none() && looping.is_none() && again.is_none())),
                 LIMIT.. => {
@@ -231,20 +266,39 @@ impl Search<'_> {
 /// Whether the program's whole point may be to run another one: a script, or a launcher under some name.
 fn forwards(path: &Path) -> bool {
     let mut start = [0; 2];
-    let script = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!";
-    script || path.file_name().is_some_and(|name| super::names::launcher(name.as_bytes()).is_some()) || masquerades(path)
+    let script = File::open(path)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok()
+        && start == *b"#!";
+    script
+        || path
+            .file_name()
+            .is_some_and(|name| super::names::launcher(name.as_bytes()).is_some())
+        || masquerades(path)
 }
 
 /// Whether `path` is a symbolic link to a launcher of compilers, which then finds out by its name what to run.
 pub(super) fn masquerades(path: &Path) -> bool {
-    let Ok(target) = fs::read_link(path) else { return false };
-    target.file_name().is_some_and(|name| super::names::launcher(name.as_bytes()) == Some(super::names::Launcher::OfCompilers))
+    let Ok(target) = fs::read_link(path) else {
+        return false;
+    };
+    target.file_name().is_some_and(|name| {
+        super::names::launcher(name.as_bytes()) == Some(super::names::Launcher::OfCompilers)
+    })
 }
 
 /// Calls `visit` for every regular file `name` in the folders of `path` (PATH's value), in order, until it gives something.
-pub(crate) fn each_on_path<T>(path: Option<&OsStr>, name: &OsStr, mut visit: impl FnMut(&Path, &Metadata) -> Option<T>) -> Option<T> {
+pub(crate) fn each_on_path<T>(
+    path: Option<&OsStr>,
+    name: &OsStr,
+    mut visit: impl FnMut(&Path, &Metadata) -> Option<T>,
+) -> Option<T> {
     let mut candidate = Vec::new();
-    for folder in path.unwrap_or(OsStr::new(DEFAULT_PATH)).as_bytes().split(|b| *b == b':') {
+    for folder in path
+        .unwrap_or(OsStr::new(DEFAULT_PATH))
+        .as_bytes()
+        .split(|b| *b == b':')
+    {
         candidate.clear();
         // An empty element is the current folder.
         candidate.extend_from_slice(if folder.is_empty() { b"." } else { folder });
@@ -266,7 +320,9 @@ pub(crate) fn executable(path: &Path, meta: &Metadata) -> bool {
     if !meta.is_file() || meta.mode() & 0o111 == 0 {
         return false;
     }
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
     // SAFETY: `path` is NUL-terminated and alive during the call.
     unsafe { libc::access(path.as_ptr(), libc::X_OK) == 0 }
 }

@@ -5,23 +5,24 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder of programs that are removed with it.
-struct Space(PathBuf);
+pub(crate) struct Space(PathBuf);
 
 impl Space {
-    fn new() -> Space {
+    pub(crate) fn new() -> Space {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("objguard-compiler-{}-{id}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("objguard-compiler-{}-{id}", std::process::id()));
         fs::create_dir(&path).unwrap();
         Space(fs::canonicalize(path).unwrap())
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
     /// A file with `content`, executable if `mode` says so.
-    fn file(&self, name: &str, content: &[u8], mode: u32) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &[u8], mode: u32) -> PathBuf {
         let path = self.at(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
@@ -34,21 +35,31 @@ impl Space {
     }
 
     fn script(&self, name: &str) -> PathBuf {
-        self.file(name, format!("#!/bin/sh\n# {name}\nexec objguard-cc \"$@\"\n").as_bytes(), 0o755)
+        self.file(
+            name,
+            format!("#!/bin/sh\n# {name}\nexec objguard-cc \"$@\"\n").as_bytes(),
+            0o755,
+        )
     }
 
     /// objguard as it is installed, in `own/`.
     fn own(&self) -> Own {
-        Own::of([self.program("own/objguard-cc"), self.program("own/objguard")].into_iter())
+        Own::of(
+            [
+                self.program("own/objguard-cc"),
+                self.program("own/objguard"),
+            ]
+            .into_iter(),
+        )
     }
 
-    fn link(&self, target: &str, name: &str) {
+    pub(crate) fn link(&self, target: &str, name: &str) {
         let path = self.at(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         symlink(self.at(target), path).unwrap();
     }
 
-    fn path(&self, folders: &[&str]) -> OsString {
+    pub(crate) fn path(&self, folders: &[&str]) -> OsString {
         std::env::join_paths(folders.iter().map(|folder| self.at(folder))).unwrap()
     }
 }
@@ -80,7 +91,9 @@ fn get(own: &Own, invoked_as: &str, config: &Config, path: &OsStr) -> Compiler {
 }
 
 fn refusal(own: &Own, invoked_as: &str, config: &Config, path: &OsStr) -> String {
-    resolve_beside(own, OsStr::new(invoked_as), config, Some(path)).expect_err("should be refused").to_string()
+    resolve_beside(own, OsStr::new(invoked_as), config, Some(path))
+        .expect_err("should be refused")
+        .to_string()
 }
 
 fn strings(words: &[OsString]) -> Vec<&str> {
@@ -96,7 +109,10 @@ fn without_a_variable_the_first_cc_on_path_is_taken() {
     let path = space.path(&["missing", "a", "b"]);
     let c = get(&own, "/anywhere/objguard-cc", &Config::default(), &path);
     assert_eq!((&c.program, &c.proper, c.driver), (&a, &a, Driver::C));
-    assert_eq!(c.argv0, "cc", "the compiler may look itself up by the name and finds itself");
+    assert_eq!(
+        c.argv0, "cc",
+        "the compiler may look itself up by the name and finds itself"
+    );
     assert!(c.words.is_empty() && c.flags.is_empty() && c.launchers.is_empty());
     let cxx = get(&own, "objguard-c++", &Config::default(), &path);
     assert_eq!((&cxx.program, cxx.driver), (&b, Driver::Cxx));
@@ -107,26 +123,70 @@ fn the_real_path_has_a_compiler() {
     let path = std::env::var_os("PATH").unwrap();
     let c = resolve(OsStr::new("objguard-cc"), &Config::default(), Some(&path)).unwrap();
     assert!(c.program.is_absolute() && c.program.ends_with("cc"));
-    assert_eq!(c.likely_dialect(), if c.program.canonicalize().unwrap().to_string_lossy().contains("clang") { Dialect::Clang } else { Dialect::Gcc });
+    assert_eq!(
+        c.likely_dialect(),
+        if c.program
+            .canonicalize()
+            .unwrap()
+            .to_string_lossy()
+            .contains("clang")
+        {
+            Dialect::Clang
+        } else {
+            Dialect::Gcc
+        }
+    );
 }
 
 #[test]
 fn the_variables_are_split_into_launchers_compiler_and_flags() {
     let space = Space::new();
     let own = space.own();
-    for name in ["gcc", "g++", "ccache", "distcc", "nice", "env", "zig", "mywrap", "my cc"] {
+    for name in [
+        "gcc", "g++", "ccache", "distcc", "nice", "env", "zig", "mywrap", "my cc",
+    ] {
         space.program(&format!("a/{name}"));
     }
     let path = space.path(&["a"]);
     let proper = |name: &str| space.at("a").join(name);
     for (value, program, words, flags, compiler) in [
         ("gcc", "gcc", &[][..], &[][..], "gcc"),
-        ("gcc -pthread -DX='a b'", "gcc", &[], &["-pthread", "-DX=a b"], "gcc"),
+        (
+            "gcc -pthread -DX='a b'",
+            "gcc",
+            &[],
+            &["-pthread", "-DX=a b"],
+            "gcc",
+        ),
         ("ccache gcc -m32", "ccache", &["gcc"], &["-m32"], "gcc"),
-        ("ccache max_size=5G gcc", "ccache", &["max_size=5G", "gcc"], &[], "gcc"),
-        ("ccache distcc gcc", "ccache", &["distcc", "gcc"], &[], "gcc"),
-        ("nice -n 5 gcc -O2", "nice", &["-n", "5", "gcc"], &["-O2"], "gcc"),
-        ("env -u X LC_ALL=C ccache gcc -O2", "env", &["-u", "X", "LC_ALL=C", "ccache", "gcc"], &["-O2"], "gcc"),
+        (
+            "ccache max_size=5G gcc",
+            "ccache",
+            &["max_size=5G", "gcc"],
+            &[],
+            "gcc",
+        ),
+        (
+            "ccache distcc gcc",
+            "ccache",
+            &["distcc", "gcc"],
+            &[],
+            "gcc",
+        ),
+        (
+            "nice -n 5 gcc -O2",
+            "nice",
+            &["-n", "5", "gcc"],
+            &["-O2"],
+            "gcc",
+        ),
+        (
+            "env -u X LC_ALL=C ccache gcc -O2",
+            "env",
+            &["-u", "X", "LC_ALL=C", "ccache", "gcc"],
+            &["-O2"],
+            "gcc",
+        ),
         ("mywrap gcc -O2", "mywrap", &["gcc"], &["-O2"], "gcc"),
         ("mywrap -O2 gcc", "mywrap", &[], &["-O2", "gcc"], "mywrap"),
         ("zig cc -target x", "zig", &["cc"], &["-target", "x"], "zig"),
@@ -136,15 +196,33 @@ fn the_variables_are_split_into_launchers_compiler_and_flags() {
         let c = get(&own, "objguard-cc", &with_cc(value), &path);
         assert_eq!(c.program, proper(program), "{value}");
         assert_eq!(c.argv0, program, "{value}");
-        assert_eq!((strings(&c.words), strings(&c.flags)), (words.to_vec(), flags.to_vec()), "{value}");
+        assert_eq!(
+            (strings(&c.words), strings(&c.flags)),
+            (words.to_vec(), flags.to_vec()),
+            "{value}"
+        );
         assert_eq!(c.proper, proper(compiler), "{value}");
         assert_eq!(c.driver, Driver::C, "{value}");
     }
     let c = get(&own, "objguard-cc", &with_cc("ccache distcc gcc"), &path);
     assert_eq!(c.launchers, [proper("ccache"), proper("distcc")]);
-    assert_eq!(get(&own, "objguard-cc", &with_cc("ccache g++"), &path).driver, Driver::Cxx);
-    let cxx = |value: &str| get(&own, "objguard-c++", &config(&[("OBJGUARD_CXX", OsStr::new(value))]), &path).driver;
-    assert_eq!((cxx("gcc"), cxx("mywrap"), cxx("zig c++")), (Driver::C, Driver::Cxx, Driver::Cxx));
+    assert_eq!(
+        get(&own, "objguard-cc", &with_cc("ccache g++"), &path).driver,
+        Driver::Cxx
+    );
+    let cxx = |value: &str| {
+        get(
+            &own,
+            "objguard-c++",
+            &config(&[("OBJGUARD_CXX", OsStr::new(value))]),
+            &path,
+        )
+        .driver
+    };
+    assert_eq!(
+        (cxx("gcc"), cxx("mywrap"), cxx("zig c++")),
+        (Driver::C, Driver::Cxx, Driver::Cxx)
+    );
 }
 
 #[test]
@@ -154,8 +232,16 @@ fn a_path_is_taken_as_it_is_written() {
     space.program("a/gcc-12");
     space.link("a/gcc-12", "b/gcc");
     let written = space.at("b/gcc");
-    let c = get(&own, "objguard-cc", &with_cc(written.to_str().unwrap()), OsStr::new(""));
-    assert_eq!((&c.program, c.argv0.as_os_str()), (&written, written.as_os_str()));
+    let c = get(
+        &own,
+        "objguard-cc",
+        &with_cc(written.to_str().unwrap()),
+        OsStr::new(""),
+    );
+    assert_eq!(
+        (&c.program, c.argv0.as_os_str()),
+        (&written, written.as_os_str())
+    );
 }
 
 #[test]
@@ -165,7 +251,12 @@ fn names_that_are_not_utf8_work() {
     let name = OsString::from_vec(b"cc-\xff".to_vec());
     let program = space.program("a/x");
     fs::rename(&program, space.at("a").join(&name)).unwrap();
-    let c = get(&own, "objguard-cc", &config(&[("OBJGUARD_CC", &name)]), &space.path(&["a"]));
+    let c = get(
+        &own,
+        "objguard-cc",
+        &config(&[("OBJGUARD_CC", &name)]),
+        &space.path(&["a"]),
+    );
     assert_eq!(c.program, space.at("a").join(&name));
 }
 
@@ -183,11 +274,19 @@ fn under_another_name_the_next_program_of_that_name_is_taken() {
     ] {
         fs::create_dir_all(space.at("m")).unwrap();
         make(&space, &format!("m/{name}"));
-        for invoked_as in [name.to_owned(), format!("/some/where/{name}"), space.at("m").join(name).to_str().unwrap().to_owned()] {
+        for invoked_as in [
+            name.to_owned(),
+            format!("/some/where/{name}"),
+            space.at("m").join(name).to_str().unwrap().to_owned(),
+        ] {
             // The variable doesn't count: who calls g++ wants g++.
             let c = get(&own, &invoked_as, &with_cc("nonsense"), &path);
             assert_eq!((&c.program, c.driver), (&real, Driver::Cxx));
-            assert_eq!(c.argv0, real.as_os_str(), "by the bare name gcc would find our link and look for its cc1 beside it");
+            assert_eq!(
+                c.argv0,
+                real.as_os_str(),
+                "by the bare name gcc would find our link and look for its cc1 beside it"
+            );
         }
         fs::remove_dir_all(space.at("m")).unwrap();
     }
@@ -213,10 +312,20 @@ fn a_path_to_one_of_our_links_means_the_real_program_of_that_name() {
     let real = space.program("z/gcc");
     space.link("own/objguard-cc", "m/gcc");
     let link = space.at("m/gcc");
-    let c = get(&own, "objguard-cc", &with_cc(link.to_str().unwrap()), &space.path(&["m", "z"]));
+    let c = get(
+        &own,
+        "objguard-cc",
+        &with_cc(link.to_str().unwrap()),
+        &space.path(&["m", "z"]),
+    );
     assert_eq!((&c.program, c.argv0.as_os_str()), (&real, real.as_os_str()));
-    let (c, used) =
-        resolve_prefix_beside(&own, &[link.into(), "-c".into()], &Config::default(), Some(&space.path(&["m", "z"]))).unwrap();
+    let (c, used) = resolve_prefix_beside(
+        &own,
+        &[link.into(), "-c".into()],
+        &Config::default(),
+        Some(&space.path(&["m", "z"])),
+    )
+    .unwrap();
     assert_eq!((c.program, used), (real, 1));
 }
 
@@ -227,8 +336,16 @@ fn a_launcher_is_given_the_path_of_a_compiler_that_our_link_hides() {
     let real = space.program("z/gcc");
     space.program("z/ccache");
     space.link("own/objguard-cc", "m/gcc");
-    let c = get(&own, "objguard-cc", &with_cc("ccache gcc -g"), &space.path(&["m", "z"]));
-    assert_eq!((strings(&c.words), &c.proper), (vec![real.to_str().unwrap()], &real));
+    let c = get(
+        &own,
+        "objguard-cc",
+        &with_cc("ccache gcc -g"),
+        &space.path(&["m", "z"]),
+    );
+    assert_eq!(
+        (strings(&c.words), &c.proper),
+        (vec![real.to_str().unwrap()], &real)
+    );
     assert_eq!(c.argv0, "ccache");
 }
 
@@ -239,8 +356,16 @@ fn the_compiler_behind_a_launcher_s_link_is_found() {
     let real = space.program("z/gcc");
     space.program("z/ccache");
     space.link("z/ccache", "c/gcc");
-    let c = get(&own, "objguard-cc", &with_cc("gcc"), &space.path(&["c", "z"]));
-    assert_eq!((c.program, c.argv0.as_os_str()), (space.at("c/gcc"), OsStr::new("gcc")));
+    let c = get(
+        &own,
+        "objguard-cc",
+        &with_cc("gcc"),
+        &space.path(&["c", "z"]),
+    );
+    assert_eq!(
+        (c.program, c.argv0.as_os_str()),
+        (space.at("c/gcc"), OsStr::new("gcc"))
+    );
     assert_eq!((c.proper, c.launchers), (real, vec![space.at("c/gcc")]));
 }
 
@@ -257,13 +382,25 @@ fn a_script_that_runs_us_is_passed_over_by_the_inner_instance() {
     let config = inner(&mark);
     assert!(config.is_inner());
     let second = get(&own, "objguard-cc", &config, &path);
-    assert_eq!((&second.program, second.argv0.as_os_str()), (&real, real.as_os_str()));
+    assert_eq!(
+        (&second.program, second.argv0.as_os_str()),
+        (&real, real.as_os_str())
+    );
     // Two scripts in a row end at the real one, too.
     let third = space.script("v/cc");
     let path = space.path(&["w", "v", "z"]);
     let second = get(&own, "objguard-cc", &config, &path);
     assert_eq!(second.program, third);
-    assert_eq!(get(&own, "objguard-cc", &inner(&second.inner_mark(&config)), &path).program, real);
+    assert_eq!(
+        get(
+            &own,
+            "objguard-cc",
+            &inner(&second.inner_mark(&config)),
+            &path
+        )
+        .program,
+        real
+    );
 }
 
 #[test]
@@ -276,9 +413,15 @@ fn a_script_behind_a_launcher_is_passed_over_and_the_launcher_left_out() {
     let path = space.path(&["w", "z"]);
     let outer = get(&own, "objguard-cc", &with_cc("ccache cc -g"), &path);
     let mark = outer.inner_mark(&Config::default());
-    let again = config(&[("OBJGUARD_CC", OsStr::new("ccache cc -g")), ("OBJGUARD_INNER", &mark)]);
+    let again = config(&[
+        ("OBJGUARD_CC", OsStr::new("ccache cc -g")),
+        ("OBJGUARD_INNER", &mark),
+    ]);
     let c = get(&own, "objguard-cc", &again, &path);
-    assert_eq!((c.program, strings(&c.words), strings(&c.flags)), (real, vec![], vec!["-g"]));
+    assert_eq!(
+        (c.program, strings(&c.words), strings(&c.flags)),
+        (real, vec![], vec!["-g"])
+    );
 }
 
 #[test]
@@ -293,7 +436,12 @@ fn a_launcher_s_link_that_finds_us_again_is_passed_over() {
     let outer = get(&own, "gcc", &Config::default(), &path);
     assert_eq!(outer.program, space.at("c/gcc"));
     // ccache looks for the next gcc that isn't ccache, and that is our link.
-    let c = get(&own, "gcc", &inner(&outer.inner_mark(&Config::default())), &path);
+    let c = get(
+        &own,
+        "gcc",
+        &inner(&outer.inner_mark(&Config::default())),
+        &path,
+    );
     assert_eq!(c.program, real);
 }
 
@@ -317,8 +465,17 @@ fn a_loop_without_a_way_out_ends_with_an_error() {
             runs += 1;
             assert!(runs < 10, "endless");
         };
-        assert!(refused.starts_with(&format!("objguard would call itself through `{}`", script.display())), "{refused}");
-        assert!(refused.ends_with("set OBJGUARD_CC to the compiler to run that doesn't run objguard"), "{refused}");
+        assert!(
+            refused.starts_with(&format!(
+                "objguard would call itself through `{}`",
+                script.display()
+            )),
+            "{refused}"
+        );
+        assert!(
+            refused.ends_with("set OBJGUARD_CC to the compiler to run that doesn't run objguard"),
+            "{refused}"
+        );
     }
 }
 
@@ -333,7 +490,16 @@ fn a_real_compiler_may_run_a_program_of_its_own_name() {
     let path = space.path(&["m", "y", "z"]);
     let outer = get(&own, "gcc", &Config::default(), &path);
     assert_eq!(outer.program, first);
-    assert_eq!(get(&own, "gcc", &inner(&outer.inner_mark(&Config::default())), &path).program, first);
+    assert_eq!(
+        get(
+            &own,
+            "gcc",
+            &inner(&outer.inner_mark(&Config::default())),
+            &path
+        )
+        .program,
+        first
+    );
 }
 
 #[test]
@@ -381,20 +547,35 @@ fn the_prefix_form_takes_the_words_that_name_the_compiler() {
         ("gcc -c x.c", "gcc", &[][..], 1, Driver::C),
         ("gcc cc -o x", "gcc", &[], 1, Driver::C),
         ("ccache g++ -c x.cc", "ccache", &["g++"], 2, Driver::Cxx),
-        ("nice -n 3 ccache gcc x.c", "nice", &["-n", "3", "ccache", "gcc"], 5, Driver::C),
+        (
+            "nice -n 3 ccache gcc x.c",
+            "nice",
+            &["-n", "3", "ccache", "gcc"],
+            5,
+            Driver::C,
+        ),
         ("mywrap gcc x.c", "mywrap", &["gcc"], 2, Driver::C),
         ("mywrap x.c", "mywrap", &[], 1, Driver::C),
     ] {
         let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let (c, n) = resolve_prefix_beside(&own, &line, &Config::default(), Some(&path)).unwrap();
-        assert_eq!((c.program, strings(&c.words), n, c.driver), (space.at("a").join(program), words.to_vec(), used, driver), "{line:?}");
+        assert_eq!(
+            (c.program, strings(&c.words), n, c.driver),
+            (space.at("a").join(program), words.to_vec(), used, driver),
+            "{line:?}"
+        );
         assert!(c.flags.is_empty());
     }
     let refused = |line: &[&str]| {
         let line: Vec<OsString> = line.iter().map(OsString::from).collect();
-        resolve_prefix_beside(&own, &line, &Config::default(), Some(&path)).unwrap_err().to_string()
+        resolve_prefix_beside(&own, &line, &Config::default(), Some(&path))
+            .unwrap_err()
+            .to_string()
     };
-    assert_eq!(refused(&[]), "no compiler given; write it first, as in `objguard gcc -c x.c`");
+    assert_eq!(
+        refused(&[]),
+        "no compiler given; write it first, as in `objguard gcc -c x.c`"
+    );
     assert_eq!(
         refused(&["nosuch", "-c"]),
         "cannot find `nosuch`: there is no such program on PATH; give the compiler to run, as in `objguard gcc -c x.c`"
@@ -412,7 +593,12 @@ fn relative_folders_of_path_give_absolute_programs() {
         relative.push("..");
     }
     relative.push(space.at("z").strip_prefix("/").unwrap());
-    let c = get(&own, "objguard-cc", &Config::default(), relative.as_os_str());
+    let c = get(
+        &own,
+        "objguard-cc",
+        &Config::default(),
+        relative.as_os_str(),
+    );
     assert!(c.program.is_absolute());
     assert_eq!(fs::canonicalize(&c.program).unwrap(), real);
 }
@@ -426,7 +612,9 @@ fn the_dialect_is_guessed_by_name_or_behind_the_links() {
     }
     space.link("a/clang-14", "b/cc");
     space.link("a/gcc", "c/cc");
-    let dialect = |name: &str, folder: &str| get(&own, name, &Config::default(), &space.path(&[folder])).likely_dialect();
+    let dialect = |name: &str, folder: &str| {
+        get(&own, name, &Config::default(), &space.path(&[folder])).likely_dialect()
+    };
     assert_eq!(dialect("gcc", "a"), Dialect::Gcc);
     assert_eq!(dialect("x86_64-linux-gnu-g++", "a"), Dialect::Gcc);
     assert_eq!(dialect("clang-14", "a"), Dialect::Clang);
