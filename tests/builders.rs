@@ -90,17 +90,26 @@ impl Builders {
 
     /// Another program in the wrapper's place.
     fn wrapper(self, wrapper: &'static str) -> Builders {
-        Builders { wrapper: Some(wrapper), ..self }
+        Builders {
+            wrapper: Some(wrapper),
+            ..self
+        }
     }
 
     /// Main is a shared object too: a builder has no object of its own.
     fn nothing_own(self) -> Builders {
-        Builders { nothing_own: true, ..self }
+        Builders {
+            nothing_own: true,
+            ..self
+        }
     }
 
     /// What the builders do can't tell their objects apart in every case; then the link must say so.
     fn may_refuse(self) -> Builders {
-        Builders { may_refuse: true, ..self }
+        Builders {
+            may_refuse: true,
+            ..self
+        }
     }
 
     /// Runs the builders and sorts what they said.
@@ -109,30 +118,53 @@ impl Builders {
         write_sources(&space);
         let rounds = self.rounds * rounds_factor();
         let mut command = space.command(python());
-        command.arg(DRIVER).arg("--mode").arg(self.mode).arg("--cc").arg(self.wrapper_path());
-        command.arg(format!("--flags={}", self.flags)).arg(format!("--link-flags={}", self.link_flags));
+        command
+            .arg(DRIVER)
+            .arg("--mode")
+            .arg(self.mode)
+            .arg("--cc")
+            .arg(self.wrapper_path());
+        command
+            .arg(format!("--flags={}", self.flags))
+            .arg(format!("--link-flags={}", self.link_flags));
         command.args(["--kind", self.kind, "--values", self.values]);
-        command.arg(format!("--rounds={rounds}")).arg(format!("--builders={BUILDERS}"));
+        command
+            .arg(format!("--rounds={rounds}"))
+            .arg(format!("--builders={BUILDERS}"));
         command.args(self.nothing_own.then_some("--nothing-own"));
         // Through the counting compiler, so that every run says how much was really compiled.
-        command.env("OBJGUARD_CC", COUNTING_CC).env("REAL_CC", self.compiler);
+        command
+            .env("OBJGUARD_CC", format!("'{COUNTING_CC}'"))
+            .env("REAL_CC", self.compiler);
         command.env("COUNT_LOG", space.aside("compiles"));
         let outcome = Outcome::of(command).success();
 
         let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for line in outcome.stdout.lines() {
             let verdict = line.split('\t').next().unwrap_or_default();
-            lines.entry(verdict.to_owned()).or_default().push(line.to_owned());
+            lines
+                .entry(verdict.to_owned())
+                .or_default()
+                .push(line.to_owned());
         }
         let tally = Tally { lines, space };
-        let judged = tally.count("right") + tally.count("wrong") + tally.count("refused") + tally.count("failed");
-        assert_eq!(judged + tally.count("noisy"), BUILDERS * rounds, "a program is missing: {outcome}");
+        let judged = tally.count("right")
+            + tally.count("wrong")
+            + tally.count("refused")
+            + tally.count("failed");
+        assert_eq!(
+            judged + tally.count("noisy"),
+            BUILDERS * rounds,
+            "a program is missing: {outcome}"
+        );
         tally
     }
 
     /// Runs the builders; every program must be right.
     fn must_be_right(self) -> Option<Tally> {
-        if !can_run(&self.test, self.compiler) || (self.link_flags.contains("lld") && !can_run(&self.test, "ld.lld")) {
+        if !can_run(&self.test, self.compiler)
+            || (self.link_flags.contains("lld") && !can_run(&self.test, "ld.lld"))
+        {
             return None;
         }
         let may_refuse = self.may_refuse;
@@ -147,13 +179,17 @@ impl Builders {
     /// Runs the builders with one value for all; the real compiler runs once for each distinct request.
     fn must_compile_once(self) {
         let distinct = if self.nothing_own { 3 } else { 2 + BUILDERS };
-        let Some(tally) = self.values("common").must_be_right() else { return };
+        let Some(tally) = self.values("common").must_be_right() else {
+            return;
+        };
         assert_eq!(tally.compiles(), distinct, "real compiles");
     }
 
     fn wrapper_path(&self) -> OsString {
         let other = self.wrapper.map(OsString::from);
-        other.or_else(|| std::env::var_os("OBJGUARD_TEST_WRAPPER")).unwrap_or_else(|| WRAPPER.into())
+        other
+            .or_else(|| std::env::var_os("OBJGUARD_TEST_WRAPPER"))
+            .unwrap_or_else(|| WRAPPER.into())
     }
 }
 
@@ -164,7 +200,8 @@ impl Tally {
 
     /// The number of compiles that a real compiler did.
     fn compiles(&self) -> usize {
-        let log = std::fs::read_to_string(self.space.aside("compiles")).expect("the counting compiler ran");
+        let log = std::fs::read_to_string(self.space.aside("compiles"))
+            .expect("the counting compiler ran");
         log.lines().count()
     }
 }
@@ -180,14 +217,23 @@ impl std::fmt::Display for Tally {
 
 fn rounds_factor() -> usize {
     let given = std::env::var("OBJGUARD_TEST_ROUNDS").unwrap_or_else(|_| "1".to_owned());
-    given.parse().unwrap_or_else(|_| panic!("OBJGUARD_TEST_ROUNDS is a number, not `{given}`"))
+    given
+        .parse()
+        .unwrap_or_else(|_| panic!("OBJGUARD_TEST_ROUNDS is a number, not `{given}`"))
 }
 
 /// The interpreter itself: a version manager's `python3` is a slow script that wants its own environment.
 fn python() -> PathBuf {
     let mut ask = Command::new("python3");
-    let found = ask.args(["-c", "import sys; print(sys.executable)"]).output().expect("python3 is needed");
-    PathBuf::from(String::from_utf8(found.stdout).expect("its path is text").trim())
+    let found = ask
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()
+        .expect("python3 is needed");
+    PathBuf::from(
+        String::from_utf8(found.stdout)
+            .expect("its path is text")
+            .trim(),
+    )
 }
 
 /// Two shared sources that read one header, a main for each builder, a shared main, and a loader of modules. A program
@@ -291,8 +337,14 @@ builders! {
 /// The harness itself: without the wrapper it must see wrong programs.
 #[test]
 fn a_plain_compiler_goes_wrong() {
-    let tally = Builders::new("a_plain_compiler_goes_wrong", "threads").wrapper("gcc").values("own").run();
-    assert!(tally.count("right") < BUILDERS * 5 / 2, "most should be wrong: {tally}");
+    let tally = Builders::new("a_plain_compiler_goes_wrong", "threads")
+        .wrapper("gcc")
+        .values("own")
+        .run();
+    assert!(
+        tally.count("right") < BUILDERS * 5 / 2,
+        "most should be wrong: {tally}"
+    );
 }
 
 /// Builders that are threads of this process and start their commands with posix_spawn, not from Python.
@@ -315,10 +367,20 @@ fn rust_threads(space: &TestSpace, flags: &str) {
         for turn in 0..4 * rounds_factor() {
             let value = if turn % 2 == 0 { 100 + number } else { 7 };
             for name in ["shared1", "shared2", &format!("own_{number}")] {
-                space.cc(&format!("{flags} -DVALUE={value} -c {name}.c -o {name}.o")).quiet();
+                space
+                    .cc(&format!("{flags} -DVALUE={value} -c {name}.c -o {name}.o"))
+                    .quiet();
             }
-            space.cc(&format!("{flags} shared1.o shared2.o own_{number}.o -o prog_{number}")).quiet();
-            assert_eq!(space.run(&format!("prog_{number}")), format!("{value} {value} {value}"), "round {turn}");
+            space
+                .cc(&format!(
+                    "{flags} shared1.o shared2.o own_{number}.o -o prog_{number}"
+                ))
+                .quiet();
+            assert_eq!(
+                space.run(&format!("prog_{number}")),
+                format!("{value} {value} {value}"),
+                "round {turn}"
+            );
         }
     };
     std::thread::scope(|threads| {

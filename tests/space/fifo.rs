@@ -24,10 +24,21 @@ impl Fifo {
         let name = CString::new(path.as_os_str().as_bytes()).expect("no NUL in the path");
         // SAFETY: `name` is a C string that outlives the call.
         let made = unsafe { libc::mkfifo(name.as_ptr(), 0o666) };
-        assert_eq!(made, 0, "cannot make `{}`: {}", path.display(), std::io::Error::last_os_error());
+        assert_eq!(
+            made,
+            0,
+            "cannot make `{}`: {}",
+            path.display(),
+            std::io::Error::last_os_error()
+        );
         let mut options = OpenOptions::new();
-        options.read(true).write(true).custom_flags(libc::O_NONBLOCK);
-        let file = options.open(&path).unwrap_or_else(|error| panic!("cannot open `{}`: {error}", path.display()));
+        options
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK);
+        let file = options
+            .open(&path)
+            .unwrap_or_else(|error| panic!("cannot open `{}`: {error}", path.display()));
         Fifo { path, file }
     }
 
@@ -50,7 +61,11 @@ impl Fifo {
     fn poll(&mut self, milliseconds: i32) -> bool {
         let start = Instant::now();
         loop {
-            let mut ready = libc::pollfd { fd: self.file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            let mut ready = libc::pollfd {
+                fd: self.file.as_raw_fd(),
+                events: libc::POLLIN,
+                revents: 0,
+            };
             let left = i64::from(milliseconds) - start.elapsed().as_millis() as i64;
             // SAFETY: one valid pollfd, and its count is 1.
             let found = unsafe { libc::poll(&mut ready, 1, left.max(0) as i32) };

@@ -12,11 +12,12 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+mod fake;
 mod fifo;
 mod running;
 
-pub use fifo::Fifo;
-pub use running::{Outcome, Running};
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use {fake::Fake, fifo::Fifo, running::Outcome, running::Running};
 
 use std::ffi::OsStr;
 use std::fs;
@@ -28,7 +29,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a hand-shake may take before the test fails. Long, because the machine may be busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The wrapper under test as cargo built it.
 pub const WRAPPER: &str = env!("CARGO_BIN_EXE_objguard-cc");
@@ -43,19 +44,23 @@ pub struct TestSpace {
 }
 
 impl TestSpace {
-    /// Makes the folder. `test` is the name of the test's function: it names the folder and the command to repeat.
+    /// Makes the folder. `test` is the name of the test's function, and goes into the folder's.
     pub fn new(test: &str) -> TestSpace {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("objguard-{test}-{}-{number}", std::process::id());
         let root = std::env::temp_dir().join(name);
-        fs::create_dir(&root).unwrap_or_else(|error| panic!("cannot create `{}`: {error}", root.display()));
+        fs::create_dir(&root)
+            .unwrap_or_else(|error| panic!("cannot create `{}`: {error}", root.display()));
         // Without symbolic links, so that a test can compare names the compiler embeds.
         let root = root.canonicalize().expect("the folder was just made");
         for folder in ["work", "home", "cache", "tmp"] {
             fs::create_dir(root.join(folder)).expect("the parent was just made");
         }
-        TestSpace { test: test.to_owned(), root }
+        TestSpace {
+            test: test.to_owned(),
+            root,
+        }
     }
 
     /// The absolute path of `name` in the folder the commands run in.
@@ -71,15 +76,18 @@ impl TestSpace {
     /// Writes a file, and the folders it needs.
     pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("a file has a folder")).expect("cannot make the file's folder");
-        fs::write(&path, content).unwrap_or_else(|error| panic!("cannot write `{}`: {error}", path.display()));
+        fs::create_dir_all(path.parent().expect("a file has a folder"))
+            .expect("cannot make the file's folder");
+        fs::write(&path, content)
+            .unwrap_or_else(|error| panic!("cannot write `{}`: {error}", path.display()));
         path
     }
 
     /// Writes a program.
     pub fn script(&self, name: impl AsRef<Path>, content: &str) -> PathBuf {
         let path = self.write(name, content);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file was just written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .expect("the file was just written");
         path
     }
 
@@ -102,31 +110,49 @@ impl TestSpace {
     /// The permission bits of a file.
     pub fn mode(&self, name: impl AsRef<Path>) -> u32 {
         let path = self.path(name);
-        let found = path.metadata().unwrap_or_else(|error| panic!("cannot read `{}`: {error}", path.display()));
+        let found = path
+            .metadata()
+            .unwrap_or_else(|error| panic!("cannot read `{}`: {error}", path.display()));
         found.mode() & 0o7777
     }
 
     /// Every file below the folder the commands run in, relative to it and sorted; state folders' content as well.
     pub fn files(&self) -> Vec<PathBuf> {
+        let mut found = self.entries();
+        found.retain(|name| !self.path(name).is_dir() || self.path(name).is_symlink());
+        found
+    }
+
+    /// No finished command may have left scratch, in a state folder or beside it.
+    #[track_caller]
+    pub fn assert_no_scratch(&self) {
+        let mut found = self.entries();
+        found.retain(|name| {
+            let name = format!("/{}", name.display());
+            name.contains("/.objguard/tmp/") || name.contains("/.objguard-")
+        });
+        assert!(found.is_empty(), "scratch stays: {found:?}");
+    }
+
+    fn entries(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut folders = vec![self.path("")];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).expect("the folder is ours").flatten() {
-                match entry.file_type().expect("the entry exists").is_dir() {
-                    true => folders.push(entry.path()),
-                    false => found.push(entry.path().strip_prefix(self.path("")).expect("it is below").to_owned()),
+                if entry.file_type().expect("the entry exists").is_dir() {
+                    folders.push(entry.path());
                 }
+                found.push(
+                    entry
+                        .path()
+                        .strip_prefix(self.path(""))
+                        .expect("it is below")
+                        .to_owned(),
+                );
             }
         }
         found.sort();
         found
-    }
-
-    /// Scratch that a finished command left in the state folder beside `folder`'s objects.
-    pub fn scratch(&self, folder: &str) -> Vec<PathBuf> {
-        let tmp = self.path(folder).join(".objguard/tmp");
-        let entries = fs::read_dir(tmp).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect()
     }
 
     /// Waits until files written so far are older than anything that is written from now on, as the file system
@@ -157,7 +183,9 @@ impl TestSpace {
         let mut command = Command::new(program);
         command.current_dir(self.path("")).env_clear();
         command.env("PATH", std::env::var_os("PATH").expect("PATH is set"));
-        command.env("HOME", self.aside("home")).env("XDG_CACHE_HOME", self.aside("cache"));
+        command
+            .env("HOME", self.aside("home"))
+            .env("XDG_CACHE_HOME", self.aside("cache"));
         command.env("TMPDIR", self.aside("tmp")).env("LC_ALL", "C");
         command
     }
@@ -165,7 +193,9 @@ impl TestSpace {
     /// The wrapper around gcc, with these arguments (separated by blanks).
     pub fn wrapper(&self, args: &str) -> Command {
         let mut command = self.command(WRAPPER);
-        command.env("OBJGUARD_CC", "gcc").args(args.split_whitespace());
+        command
+            .env("OBJGUARD_CC", "gcc")
+            .args(args.split_whitespace());
         command
     }
 
@@ -201,10 +231,22 @@ impl Drop for TestSpace {
             return;
         }
         let own = std::env::current_exe().unwrap_or_default();
-        let name = own.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let binary = name.rsplit_once('-').map_or(name.as_str(), |(binary, _hash)| binary);
+        let name = own
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let binary = name
+            .rsplit_once('-')
+            .map_or(name.as_str(), |(binary, _hash)| binary);
+        // The test runner names a test's thread after it, with the modules before, unless it runs tests in its own.
+        let thread = std::thread::current();
+        let filter = match thread.name() {
+            Some(full) if full.ends_with(&self.test) => format!("--exact {full}"),
+            _ => self.test.clone(),
+        };
         eprintln!("kept: {}", self.root.display());
-        eprintln!("repeat: cargo test --test {binary} -- --exact {} --nocapture", self.test);
+        eprintln!("repeat: cargo test --test {binary} -- {filter} --nocapture");
     }
 }
 
@@ -230,6 +272,9 @@ pub fn can_run(test: &str, program: &str) -> bool {
 
 /// Says that a test can't run here and why.
 pub fn not_here(test: &str, why: &str) {
-    assert!(std::env::var_os("OBJGUARD_TEST_ALL").is_none(), "{test} can't run here: {why}");
+    assert!(
+        std::env::var_os("OBJGUARD_TEST_ALL").is_none(),
+        "{test} can't run here: {why}"
+    );
     let _ = writeln!(std::io::stderr(), "not run here: {test}: {why}");
 }

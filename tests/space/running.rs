@@ -35,7 +35,10 @@ impl Outcome {
     /// The program must have ended with 0 and printed nothing.
     #[track_caller]
     pub fn quiet(self) -> Outcome {
-        assert!(self.status.success() && self.stdout.is_empty() && self.stderr.is_empty(), "{self}");
+        assert!(
+            self.status.success() && self.stdout.is_empty() && self.stderr.is_empty(),
+            "{self}"
+        );
         self
     }
 
@@ -56,8 +59,15 @@ impl Outcome {
     /// The program must have failed by itself, with one line on standard error that contains all of `words`.
     #[track_caller]
     pub fn one_line(self, words: &[&str]) -> Outcome {
-        assert!(self.status.code().is_some_and(|code| code != 0), "it should fail: {self}");
-        assert_eq!(self.stderr.lines().count(), 1, "one line is expected: {self}");
+        assert!(
+            self.status.code().is_some_and(|code| code != 0),
+            "it should fail: {self}"
+        );
+        assert_eq!(
+            self.stderr.lines().count(),
+            1,
+            "one line is expected: {self}"
+        );
         self.says(words)
     }
 
@@ -74,7 +84,11 @@ impl Outcome {
 impl std::fmt::Display for Outcome {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(to, "{}\nended with {}", self.shown, self.status)?;
-        writeln!(to, "standard output: {}\nstandard error: {}", self.stdout, self.stderr)
+        writeln!(
+            to,
+            "standard output: {}\nstandard error: {}",
+            self.stdout, self.stderr
+        )
     }
 }
 
@@ -90,11 +104,22 @@ impl Running {
     /// Starts `command`; its output is collected.
     pub fn start(mut command: Command) -> Running {
         let shown = format!("{command:?}");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
         let stdout = collect(child.stdout.take().expect("it is piped"));
         let stderr = collect(child.stderr.take().expect("it is piped"));
-        Running { child, shown, output: vec![stdout, stderr], orphans: false }
+        Running {
+            child,
+            shown,
+            output: vec![stdout, stderr],
+            orphans: false,
+        }
     }
 
     /// The process id.
@@ -114,10 +139,21 @@ impl Running {
             std::thread::sleep(pause);
             pause = (pause * 2).min(std::time::Duration::from_millis(5));
         };
-        let mut texts = self.output.drain(..).map(|thread| thread.join().expect("the reader does not panic"));
-        let (stdout, stderr) = (texts.next().expect("two readers"), texts.next().expect("two readers"));
+        let mut texts = self
+            .output
+            .drain(..)
+            .map(|thread| thread.join().expect("the reader does not panic"));
+        let (stdout, stderr) = (
+            texts.next().expect("two readers"),
+            texts.next().expect("two readers"),
+        );
         drop(texts);
-        Outcome { status, stdout, stderr, shown: std::mem::take(&mut self.shown) }
+        Outcome {
+            status,
+            stdout,
+            stderr,
+            shown: std::mem::take(&mut self.shown),
+        }
     }
 
     /// Whether the program has ended.
@@ -157,9 +193,16 @@ impl Running {
         let mut looks = 0;
         wait_until("a process that waits", || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-            looks = if state == Some('S') && children.is_empty() { looks + 1 } else { 0 };
+            let state = stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.chars().next());
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+                .unwrap_or_default();
+            looks = if state == Some('S') && children.is_empty() {
+                looks + 1
+            } else {
+                0
+            };
             looks == 10 || self.ended()
         });
     }
