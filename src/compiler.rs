@@ -267,7 +267,7 @@ impl Command<'_> {
         let mut ids: Vec<Id> = launchers.iter().map(|(_, found)| found.id).collect();
         let mut launchers: Vec<PathBuf> =
             launchers.into_iter().map(|(_, found)| found.path).collect();
-        if programs::masquerades(&proper.path)
+        if proper.masquerades()
             && let Ok(found) = self.search.on_path(&name, Some(proper.id))
         {
             ids.push(proper.id);

@@ -2,10 +2,10 @@
 //!
 //! The syntax, equal in gcc 12 and clang 14 to 19: whitespace separates words; `'…'` and `"…"` group; a backslash
 //! makes the next byte literal, inside quotes of either kind too; no variables, no comments, no patterns. An open
-//! quote reaches to the end of the file, a backslash as the last byte is dropped. Words of a file may be `@file` again;
+//! quote reaches to the end of the file. Words of a file may be `@file` again;
 //! relative names always start at the working directory. A file that doesn't exist leaves `@name` as it is.
 //!
-//! Where the drivers disagree (empty words, byte order marks, form feeds, NUL) the file is refused, and the command runs
+//! Where the drivers disagree (empty words, byte order marks, form feeds, NUL, a backslash as the last byte) the file is refused, and the command runs
 //! as written.
 
 use std::ffi::{OsStr, OsString};
@@ -145,9 +145,8 @@ fn split(text: &[u8]) -> Result<Vec<OsString>, &'static str> {
     while let Some(byte) = bytes.next() {
         match byte {
             b'\\' => {
-                if let Some(next) = bytes.next() {
-                    word.get_or_insert_default().push(next);
-                }
+                let next = bytes.next().ok_or("ends in a backslash")?;
+                word.get_or_insert_default().push(next);
             }
             b'\'' | b'"' if quote == Some(byte) => quote = None,
             b'\'' | b'"' if quote.is_none() => {
@@ -233,7 +232,6 @@ mod tests {
             (b"# no comment", &[b"#", b"no", b"comment"]),
             (b"$HOME * `x`", &[b"$HOME", b"*", b"`x`"]),
             (b"'open to the end", &[b"open to the end"]),
-            (b"last\\", &[b"last"]),
             (b"\xff\xe9.c", &[b"\xff\xe9.c"]),
             (b"", &[]),
             (b" \n ", &[]),
@@ -277,6 +275,7 @@ mod tests {
             (b"@b", "includes itself"),
             (b"x\0y", "holds a byte that compilers read differently"),
             (b"x\x0cy", "holds a byte that compilers read differently"),
+            (b"last\\", "ends in a backslash"),
             (b"\xef\xbb\xbfx", "starts with a byte order mark"),
             (b"a \"\" b", "holds an empty word"),
         ] {

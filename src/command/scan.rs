@@ -53,6 +53,8 @@ pub(super) struct Scan<'a> {
     pub(super) inputs: Vec<Input>,
     /// `-x` in effect for the next input.
     explicit: Option<Language>,
+    /// A `-x` came since the last input.
+    spoken: bool,
     pub(super) output: Option<Named<'a>>,
     pub(super) several_outputs: bool,
     pub(super) append_at: usize,
@@ -114,6 +116,7 @@ impl<'a> Scan<'a> {
             stage: None,
             inputs: Vec::new(),
             explicit: None,
+            spoken: false,
             output: None,
             several_outputs: false,
             append_at: args.len(),
@@ -209,10 +212,7 @@ impl<'a> Scan<'a> {
     }
 
     fn input(&mut self, word: usize) {
-        let name = self.args[word].as_bytes();
-        let language = self
-            .explicit
-            .or_else(|| language::of_file(name, self.driver, self.dialect));
+        let language = self.language_of(self.args[word].as_bytes());
         self.inputs.push(Input { word, language });
         self.interrupts(word);
         if language.is_none() {
@@ -222,6 +222,24 @@ impl<'a> Scan<'a> {
                 path: PathBuf::from(&self.args[word]),
             });
         }
+    }
+
+    /// The language of the input `name`, `None` for the linker's.
+    ///
+    /// g++ puts `-xc++ … -xnone` around a `.c`, `.i` or `.h`, unless `-x` of any kind stands before it and no other input
+    /// in between. (Measured: `g++ -xnone a.c` compiles C, `g++ -xc a.c b.c` one of each, and `-xc` ends there.)
+    fn language_of(&mut self, name: &[u8]) -> Option<Language> {
+        if (self.driver, self.dialect) != (Driver::Cxx, Dialect::Gcc) {
+            return self
+                .explicit
+                .or_else(|| language::of_file(name, self.driver, self.dialect));
+        }
+        let by_suffix = |driver| language::of_file(name, driver, Dialect::Gcc);
+        if !std::mem::take(&mut self.spoken) && by_suffix(Driver::C) != by_suffix(Driver::Cxx) {
+            self.explicit = None;
+            return by_suffix(Driver::Cxx);
+        }
+        self.explicit.or_else(|| by_suffix(Driver::C))
     }
 
     /// A word of the driver's stands where the linker awaits the value of an option in `-Wl,`.
@@ -276,6 +294,7 @@ impl<'a> Scan<'a> {
                 self.output = Some(Named { words, path: value });
             }
             Effect::Language => {
+                self.spoken = true;
                 self.explicit = if value == b"none" {
                     None
                 } else {

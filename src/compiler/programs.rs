@@ -1,9 +1,9 @@
 //! Programs on PATH, and which of them would lead back to us.
 //!
-//! Two things keep objguard from calling itself. A program that *is* objguard (this executable or one installed beside it, under
-//! any link, or a copy) is never taken: [`Own`]. A program that *runs* objguard (`cc`, a script that ends in
+//! Two things keep objguard from calling itself. A program that *is* objguard (this executable under any link, a copy of it, a
+//! symbolic link to any of ours) is never taken: [`Own`]. A program that *runs* objguard (`cc`, a script that ends in
 //! `exec objguard-cc "$@"`) can't be told beforehand; so what an instance runs is noted in the environment of its child
-//! ([`Mark`]), and an instance that finds the note passes those programs over.
+//! ([`Mark`]), and an instance that finds the note passes those programs over. What the first misses, the second catches.
 //!
 //! A compiler may also run a program of its own name for good reasons (an `ld` script that asks `gcc -print-file-name=…`). So
 //! a compiled program is passed over only when it came up [`LIMIT`] times, scripts and launchers at once.
@@ -14,6 +14,8 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use super::names::{self, Launcher};
 
 /// How often one program may come up below itself before that is called a loop.
 pub(super) const LIMIT: usize = 3;
@@ -40,50 +42,43 @@ impl From<&Metadata> for Id {
     }
 }
 
-/// The programs that objguard itself consists of.
+/// The executable that runs now.
 #[derive(Debug)]
-pub(super) struct Own {
-    files: Vec<(PathBuf, Id, u64)>,
-}
+pub(super) struct Own(Option<(PathBuf, Id, u64)>);
 
 impl Own {
-    /// This executable and those installed beside it.
+    /// This process's executable.
     pub(super) fn of_this_process() -> Own {
-        let exe = if cfg!(target_os = "linux") {
-            Some(PathBuf::from("/proc/self/exe"))
-        } else {
-            std::env::current_exe().ok()
-        };
-        let Some(exe) = exe else {
-            return Own { files: Vec::new() };
-        };
-        let folder = fs::read_link(&exe).unwrap_or_else(|_| exe.clone());
-        let siblings = NAMES.iter().map(|name| folder.with_file_name(name));
-        Own::of(std::iter::once(exe).chain(siblings))
-    }
-
-    /// The programs at `paths`; what isn't there is left out.
-    pub(super) fn of(paths: impl Iterator<Item = PathBuf>) -> Own {
-        let mut files: Vec<(PathBuf, Id, u64)> = Vec::with_capacity(1 + NAMES.len());
-        for path in paths {
-            let Ok(meta) = fs::metadata(&path) else {
-                continue;
-            };
-            let id = Id::from(&meta);
-            if meta.is_file() && files.iter().all(|(_, known, _)| *known != id) {
-                files.push((path, id, meta.len()));
-            }
+        if cfg!(target_os = "linux") {
+            // There even if the file was removed or replaced meanwhile.
+            return Own::at(PathBuf::from("/proc/self/exe"));
         }
-        Own { files }
+        std::env::current_exe().map_or(Own(None), Own::at)
     }
 
-    /// Whether `path` is one of them: under a name of ours, a link to one of them, or a copy.
-    fn contains(&self, path: &Path, meta: &Metadata) -> bool {
-        is_own_name(path)
-            || self.files.iter().any(|(own, id, size)| {
-                *id == Id::from(meta) || (*size == meta.len() && same_bytes(own, path))
-            })
+    /// The executable at `path`.
+    pub(super) fn at(path: PathBuf) -> Own {
+        let Ok(meta) = fs::metadata(&path) else {
+            return Own(None);
+        };
+        Own(Some((path, Id::from(&meta), meta.len())))
     }
+
+    /// Whether `path` is objguard: has a name of ours, leads to one (`link`: the last name of the symbolic link that it is), or
+    /// is this executable or a copy of it.
+    fn is(&self, path: &Path, meta: &Metadata, link: Option<&OsStr>) -> bool {
+        let same = |(own, id, size): &(PathBuf, Id, u64)| {
+            *id == Id::from(meta) || (*size == meta.len() && same_bytes(own, path))
+        };
+        is_own_name(path)
+            || link.is_some_and(|name| is_own_name(Path::new(name)))
+            || self.0.as_ref().is_some_and(same)
+    }
+}
+
+/// The last name of the path that the symbolic link `path` holds; `None` if it is none.
+fn link_name(path: &Path) -> Option<OsString> {
+    fs::read_link(path).ok()?.file_name().map(OsStr::to_owned)
 }
 
 /// Whether `path` ends in a name that objguard is installed under.
@@ -150,6 +145,15 @@ pub(super) struct Found {
     pub(super) id: Id,
     /// Whether anybody who looks for the name finds this program: nothing was passed over.
     pub(super) plain: bool,
+    /// The last name of what it links to.
+    link: Option<OsString>,
+}
+
+impl Found {
+    /// Whether it is a symbolic link to a launcher of compilers, which then finds out by its name what to run.
+    pub(super) fn masquerades(&self) -> bool {
+        masquerades(self.link.as_deref())
+    }
 }
 
 /// Why there is no program to run.
@@ -190,7 +194,8 @@ impl Search<'_> {
         if meta.is_dir() {
             return Err(Miss::Unusable(path.to_owned(), "it is a folder".to_owned()));
         }
-        if self.own.contains(path, &meta) {
+        let link = link_name(path);
+        if self.own.is(path, &meta, link.as_deref()) {
             return match path.file_name() {
                 Some(name) if !is_own_name(path) => self.on_path(name, None).map(|found| Found {
                     plain: false,
@@ -213,6 +218,7 @@ impl Search<'_> {
             path: path.to_owned(),
             id,
             plain: true,
+            link,
         })
     }
 
@@ -228,30 +234,32 @@ impl Search<'_> {
                 unusable.get_or_insert_with(|| candidate.to_owned());
                 return None;
             }
-            if self.own.contains(candidate, meta) {
+            let link = link_name(candidate);
+            if self.own.is(candidate, meta, link.as_deref()) {
                 own.get_or_insert_with(|| candidate.to_owned());
                 return None;
             }
             if but == Some(id) {
                 return None;
             }
-            let found = |plain| Found {
+            let times = self.mark.times(id);
+            if times >= LIMIT {
+                looping.get_or_insert_with(|| candidate.to_owned());
+                return None;
+            }
+            let forwards = times > 0 && forwards(candidate, link.as_deref());
+            let plain = own.is_none() && looping.is_none() && again.is_none() && !forwards;
+            let found = Found {
                 path: absolute(candidate),
                 id,
                 plain,
+                link,
             };
-            match self.mark.times(id) {
-                0 => Some(found(own.is_none() && looping.is_none() && again.is_none())),
-                LIMIT.. => {
-                    looping.get_or_insert_with(|| candidate.to_owned());
-                    None
-                }
-                _ if forwards(candidate) => {
-                    again.get_or_insert_with(|| found(false));
-                    None
-                }
-                _ => Some(found(own.is_none() && looping.is_none() && again.is_none())),
+            if forwards {
+                again.get_or_insert(found);
+                return None;
             }
+            Some(found)
         });
         match (found.or(again), looping, own, unusable) {
             (Some(found), ..) => Ok(found),
@@ -264,27 +272,18 @@ impl Search<'_> {
 }
 
 /// Whether the program's whole point may be to run another one: a script, or a launcher under some name.
-fn forwards(path: &Path) -> bool {
+fn forwards(path: &Path, link: Option<&OsStr>) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
     let mut start = [0; 2];
-    let script = File::open(path)
-        .and_then(|mut file| file.read_exact(&mut start))
-        .is_ok()
-        && start == *b"#!";
-    script
-        || path
-            .file_name()
-            .is_some_and(|name| super::names::launcher(name.as_bytes()).is_some())
-        || masquerades(path)
+    names::launcher(name).is_some()
+        || masquerades(link)
+        || File::open(path)
+            .and_then(|mut file| file.read_exact(&mut start))
+            .is_ok_and(|()| start == *b"#!")
 }
 
-/// Whether `path` is a symbolic link to a launcher of compilers, which then finds out by its name what to run.
-pub(super) fn masquerades(path: &Path) -> bool {
-    let Ok(target) = fs::read_link(path) else {
-        return false;
-    };
-    target.file_name().is_some_and(|name| {
-        super::names::launcher(name.as_bytes()) == Some(super::names::Launcher::OfCompilers)
-    })
+fn masquerades(link: Option<&OsStr>) -> bool {
+    link.is_some_and(|name| names::launcher(name.as_bytes()) == Some(Launcher::OfCompilers))
 }
 
 /// Calls `visit` for every regular file `name` in the folders of `path` (PATH's value), in order, until it gives something.
@@ -317,8 +316,11 @@ pub(crate) fn each_on_path<T>(
 
 /// Whether we may execute the file.
 pub(crate) fn executable(path: &Path, meta: &Metadata) -> bool {
-    if !meta.is_file() || meta.mode() & 0o111 == 0 {
-        return false;
+    match meta.mode() & 0o111 {
+        _ if !meta.is_file() => return false,
+        0 => return false,
+        0o111 => return true,
+        _ => {}
     }
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
         return false;

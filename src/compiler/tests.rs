@@ -44,13 +44,8 @@ impl Space {
 
     /// objguard as it is installed, in `own/`.
     fn own(&self) -> Own {
-        Own::of(
-            [
-                self.program("own/objguard-cc"),
-                self.program("own/objguard"),
-            ]
-            .into_iter(),
-        )
+        self.program("own/objguard");
+        Own::at(self.program("own/objguard-cc"))
     }
 
     pub(crate) fn link(&self, target: &str, name: &str) {
@@ -269,8 +264,13 @@ fn under_another_name_the_next_program_of_that_name_is_taken() {
     let name = "x86_64-linux-gnu-g++-12";
     for make in [
         (|s, n| s.link("own/objguard-cc", n)) as fn(&Space, &str),
-        |s, n| fs::hard_link(s.at("own/objguard"), s.at(n)).unwrap(),
-        |s, n| fs::copy(s.at("own/objguard"), s.at(n)).map(drop).unwrap(),
+        |s, n| s.link("own/objguard", n),
+        |s, n| fs::hard_link(s.at("own/objguard-cc"), s.at(n)).unwrap(),
+        |s, n| {
+            fs::copy(s.at("own/objguard-cc"), s.at(n))
+                .map(drop)
+                .unwrap()
+        },
     ] {
         fs::create_dir_all(space.at("m")).unwrap();
         make(&space, &format!("m/{name}"));

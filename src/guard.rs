@@ -1,0 +1,193 @@
+//! The transactions: the only place that orders effects.
+//!
+//! [`compile`] and [`link`] each run one command to its end. Whatever they can't guard they hand back as
+//! [`Done::AsWritten`], and the caller executes the user's own words.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::command::{Dialect, Language};
+use crate::compiler::Compiler;
+use crate::config::Config;
+use crate::events::Events;
+use crate::identity::{self, Identity, Question};
+use crate::lineage::{self, Lineage, Step};
+use crate::process::{Ended, Invocation};
+use crate::state::Folder;
+
+mod compile;
+mod held;
+mod link;
+mod lookup;
+
+pub use compile::compile;
+pub use held::Held;
+pub use link::link;
+pub use lookup::{Hit, lookup};
+
+/// What became of a command.
+#[derive(Debug)]
+pub enum Done {
+    /// It ran, or was skipped.
+    Ended(Ended),
+    /// It must run exactly as written, unguarded; why.
+    AsWritten(String),
+    /// The compiler isn't the one its name says: the words are to be read as this one reads them.
+    ReadAs(Dialect),
+}
+
+/// All that a transaction knows of its surroundings. Nothing here changes.
+pub struct Session<'a> {
+    /// What the user set.
+    pub config: &'a Config,
+    /// The real compiler.
+    pub compiler: &'a Compiler,
+    /// The option grammar by which the words were read.
+    pub dialect: Dialect,
+    /// The user's words, as they came.
+    pub args: &'a [OsString],
+    /// The environment.
+    pub environment: &'a [(OsString, OsString)],
+    /// Who asks.
+    pub lineage: Lineage,
+    /// Where events go.
+    pub events: Events,
+}
+
+impl Session<'_> {
+    /// A command line of the real compiler.
+    pub fn invocation(&self, args: Vec<OsString>) -> Invocation<'_> {
+        let mut all = self.compiler.words.clone();
+        all.extend(args);
+        Invocation {
+            program: &self.compiler.program,
+            argv0: &self.compiler.argv0,
+            args: all,
+            mark: self.compiler.inner_mark(self.config),
+        }
+    }
+
+    /// The user's own command line.
+    pub fn as_written(&self) -> Invocation<'_> {
+        let mut args = self.compiler.flags.clone();
+        args.extend_from_slice(self.args);
+        self.invocation(args)
+    }
+
+    /// What the real compiler is made of; its fingerprint is kept in the user's cache or in the state folder.
+    pub fn identify(
+        &self,
+        probe_flags: &[OsString],
+        language: Language,
+        folder: Option<&Folder>,
+    ) -> anyhow::Result<Identity> {
+        let (compiler, config, environment) = (self.compiler, self.config, self.environment);
+        let question = Question {
+            compiler,
+            config,
+            probe_flags,
+            language,
+            environment,
+        };
+        identity::identify(
+            &question,
+            &identity::cache_dirs(environment, folder.map(Folder::path)),
+        )
+    }
+
+    fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.environment
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_os_str())
+    }
+}
+
+/// Where an output is: its path with symbolic links resolved as the compiler does, its folder and base name.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The path that is published to.
+    pub path: PathBuf,
+    /// Its folder; empty for a bare name.
+    pub dir: PathBuf,
+    /// Its base name.
+    pub name: OsString,
+    /// Whether a file is there.
+    pub exists: bool,
+}
+
+impl Target {
+    /// Looks at an output path. gcc and as write through a symbolic link, clang and the linkers replace it
+    /// (compiler-options.md, J1).
+    ///
+    /// # Errors
+    /// In words: why the output can't be staged.
+    pub fn of(output: &Path, through_links: bool) -> Result<Target, String> {
+        let mut path = output.to_owned();
+        let exists = match fs::symlink_metadata(output) {
+            Ok(meta) if meta.is_file() => true,
+            Ok(meta) if meta.is_symlink() => {
+                if through_links {
+                    path = fs::canonicalize(output)
+                        .map_err(|_| "the output is a dangling symbolic link".to_owned())?;
+                    if !fs::metadata(&path).is_ok_and(|m| m.is_file()) {
+                        return Err("the output is not a regular file".to_owned());
+                    }
+                }
+                true
+            }
+            Ok(_) => return Err("the output is not a regular file".to_owned()),
+            Err(_) => false,
+        };
+        let name = path.file_name().ok_or("the output has no name")?.to_owned();
+        let dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Target {
+            path,
+            dir,
+            name,
+            exists,
+        })
+    }
+
+    /// The folder as the system takes it.
+    pub fn folder(&self) -> &Path {
+        if self.dir.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &self.dir
+        }
+    }
+}
+
+/// Whether writes to the path by the compiler go through a symbolic link.
+fn writes_through_links(dialect: Dialect) -> bool {
+    dialect == Dialect::Gcc
+}
+
+/// Milliseconds since the epoch.
+fn wall_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as u64)
+}
+
+/// Remembers which processes live: a link may ask for the same ones a thousand times.
+fn life() -> impl Fn(&Step) -> bool {
+    let known = std::cell::RefCell::new(HashMap::new());
+    move |step: &Step| {
+        *known
+            .borrow_mut()
+            .entry((step.pid, step.start))
+            .or_insert_with(|| lineage::alive(step.pid, step.start))
+    }
+}
+
+/// ``cannot VERB `path`: cause``.
+fn cannot(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error {
+    let what = format!("cannot {verb} `{}`", path.display());
+    move |e| anyhow::Error::new(e).context(what)
+}

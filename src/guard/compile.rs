@@ -1,0 +1,946 @@
+//! A guarded compile: skip it if a variant can stand for it, else run it in scratch and publish what it gives.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::held::{Held, Wanted};
+use super::{Done, Hit, Session, Target, cannot, lookup, wall_ms, writes_through_links};
+use crate::claims::How;
+use crate::command::{Compile, Dialect, Placement};
+use crate::diagnostics;
+use crate::dirty::Dirty;
+use crate::events::Event;
+use crate::identity::{Identity, Kind};
+use crate::inputs::{self, Collected};
+use crate::lock;
+use crate::plan::{self, Additions};
+use crate::process::{self, Ended, Outcome, Stderr};
+use crate::record::{Record, Side};
+use crate::request::{self, Key, Request, Variant};
+use crate::scan;
+use crate::scratch::{self, Scratch};
+use crate::search::Search;
+use crate::signals;
+use crate::stamp::Stamp;
+use crate::state::{Distrust, Folder, ObjectState};
+
+/// Variables that make gcc write dependency files of its own, unless `-MD` is given (compiler-options.md, D2).
+const DEPENDENCY_VARIABLES: [&str; 2] = ["DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"];
+/// Variables that rewrite the compiler's command line.
+const REWRITING_VARIABLES: [&str; 2] = ["GCC_COMPARE_DEBUG", "CCC_OVERRIDE_OPTIONS"];
+
+/// Runs or skips one compile.
+///
+/// # Errors
+/// What was compiled can't be published or claimed: the compile must not count as done.
+pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done> {
+    if let Some(name) = REWRITING_VARIABLES
+        .iter()
+        .find(|n| session.variable(n).is_some())
+    {
+        return Ok(Done::AsWritten(format!("`{name}` rewrites the command")));
+    }
+    let dialect = session.dialect;
+    let target = match Target::of(&command.output, writes_through_links(dialect)) {
+        Ok(target) => target,
+        Err(why) => return Ok(Done::AsWritten(why)),
+    };
+    if target.exists && same_file(&target.path, command.source_path()) {
+        return Ok(Done::AsWritten("the output is the source".into()));
+    }
+    if let Some(why) = depfile_refusal(command) {
+        return Ok(Done::AsWritten(why));
+    }
+    let folder = match Folder::create(&target.dir) {
+        Ok(folder) => folder,
+        Err(Distrust::Io(_, e))
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Done::AsWritten("the output's folder isn't there".into()));
+        }
+        Err(Distrust::Io(path, e)) => return unwritable(session, &path, &e),
+        Err(distrust) => {
+            return Unrecorded {
+                session,
+                command,
+                target: &target,
+            }
+            .run(&distrust.to_string());
+        }
+    };
+    let identity = session.identify(&command.probe_flags, command.language, Some(&folder))?;
+    if identity.kind != Kind::Unknown && identity.dialect() != dialect {
+        return Ok(Done::ReadAs(identity.dialect()));
+    }
+    let state = match folder.object(&target.name) {
+        Ok(state) => state,
+        Err(distrust) => {
+            return Unrecorded {
+                session,
+                command,
+                target: &target,
+            }
+            .run(&distrust.to_string());
+        }
+    };
+    if let Err(e) = state.create() {
+        return Unrecorded {
+            session,
+            command,
+            target: &target,
+        }
+        .run(&format!("cannot create `{}`: {e}", state.path().display()));
+    }
+    let directory = match request::working_directory(session.variable("PWD")) {
+        Ok(directory) => directory,
+        Err(_) => {
+            return Ok(Done::AsWritten(
+                "the working directory has been removed".into(),
+            ));
+        }
+    };
+    let program: Vec<_> = std::iter::once(session.compiler.program.as_os_str())
+        .chain(session.compiler.words.iter().map(OsString::as_os_str))
+        .collect();
+    let request = Request {
+        compile: command,
+        identity: &identity,
+        program: &program,
+        directory: &directory,
+        environment: session.environment,
+    };
+    let key = request.key();
+    let guarded = Guarded {
+        session,
+        command,
+        target: &target,
+        folder: &folder,
+        state: &state,
+        key,
+        directory: &directory,
+        never: never_skipped(session, command, &identity),
+        place: placement(session, command, &identity),
+        coloured: diagnostics::wants_colour(command.colour, dialect, session.environment),
+        identity: &identity,
+        began: Instant::now(),
+    };
+    guarded.run()
+}
+
+/// Where and how the compiler works.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// In scratch.
+    Staged,
+    /// In scratch, with the names of its output kept right; the object is held meanwhile.
+    Named,
+    /// At the path itself, exactly as written; the object is held meanwhile.
+    InPlace,
+}
+
+fn placement(session: &Session<'_>, command: &Compile, identity: &Identity) -> Place {
+    if DEPENDENCY_VARIABLES
+        .iter()
+        .any(|n| session.variable(n).is_some())
+    {
+        return Place::InPlace;
+    }
+    match command.placement {
+        // What its dependency options mean isn't known.
+        Placement::Staged if identity.kind == Kind::Unknown && command.depfile.is_some() => {
+            Place::InPlace
+        }
+        Placement::Staged => Place::Staged,
+        Placement::Named if identity.kind == Kind::Gcc && identity.version.0 >= 11 => Place::Named,
+        Placement::Named | Placement::InPlace(_) => Place::InPlace,
+    }
+}
+
+fn never_skipped(session: &Session<'_>, command: &Compile, identity: &Identity) -> Option<String> {
+    if let Err(reason) = &command.reuse {
+        return Some(reason.to_string());
+    }
+    if identity.kind == Kind::Unknown {
+        return Some("the compiler is neither gcc nor clang".into());
+    }
+    if let Some(name) = DEPENDENCY_VARIABLES
+        .iter()
+        .find(|n| session.variable(n).is_some())
+    {
+        return Some(format!("`{name}` has the compiler write a file of its own"));
+    }
+    match &command.placement {
+        Placement::InPlace(reason) => return Some(reason.to_string()),
+        Placement::Named if command.side_outputs.is_empty() => {
+            return Some("it writes files beside the object whose names aren't known".into());
+        }
+        Placement::Named if placement(session, command, identity) == Place::InPlace => {
+            return Some(
+                "it runs in place, and what it writes beside the object isn't tracked".into(),
+            );
+        }
+        _ => {}
+    }
+    if command.depfile.as_ref().is_some_and(|d| !d.system) {
+        return Some("`-MMD` hides the system's headers, which are inputs".into());
+    }
+    None
+}
+
+/// Why the user's depfile can't be put where it belongs.
+fn depfile_refusal(command: &Compile) -> Option<String> {
+    let file = &command.depfile.as_ref()?.file;
+    if file.as_os_str() == "-" {
+        return Some("the depfile goes to stdout".into());
+    }
+    let folder = match file.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    (!writable_folder(folder)).then(|| "the depfile's folder can't be written to".into())
+}
+
+fn writable_folder(folder: &Path) -> bool {
+    let Ok(c) = std::ffi::CString::new(folder.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: `c` is a NUL-terminated path that lives during the call.
+    fs::metadata(folder).is_ok_and(|m| m.is_dir())
+        && unsafe { libc::access(c.as_ptr(), libc::W_OK | libc::X_OK) == 0 }
+}
+
+/// The output's folder can't hold state: the compiler runs as written, and if it fails, a line says what to do.
+fn unwritable(session: &Session<'_>, path: &Path, error: &io::Error) -> anyhow::Result<Done> {
+    let outcome = session
+        .as_written()
+        .run(Stderr::Inherit, &[])
+        .map_err(cannot("run", &session.compiler.program))?;
+    if !outcome.ended.ok() {
+        let line = format!(
+            "objguard: cannot create `{}`: {error}; make the folder writable, or build elsewhere\n",
+            path.display()
+        );
+        process::say(line.as_bytes());
+    }
+    Ok(Done::Ended(outcome.ended))
+}
+
+/// One compile of an object with trusted state.
+struct Guarded<'a> {
+    session: &'a Session<'a>,
+    command: &'a Compile,
+    target: &'a Target,
+    folder: &'a Folder,
+    state: &'a ObjectState,
+    key: Key,
+    directory: &'a Path,
+    never: Option<String>,
+    place: Place,
+    coloured: bool,
+    identity: &'a Identity,
+    began: Instant,
+}
+
+/// What a run in scratch gave.
+struct Made {
+    wanted: Wanted,
+    record: Record,
+    depfile: Option<PathBuf>,
+}
+
+impl Guarded<'_> {
+    fn run(&self) -> anyhow::Result<Done> {
+        if let Some(why) = &self.never {
+            return self.compile(Dirty::NeverSkipped(why.clone()), 0);
+        }
+        let mut why = match self.skip(0)? {
+            Ok(done) => return Ok(done),
+            Err(why) => why,
+        };
+        let flight = self.state.flight_lock(&self.key);
+        let waiting = Instant::now();
+        loop {
+            match lock::try_acquire(&flight) {
+                Ok(Some(lock)) => {
+                    let waited = waiting.elapsed().as_nanos() as u64;
+                    let done = match self.skip(waited)? {
+                        Ok(done) => Ok(done),
+                        Err(dirty) => {
+                            why = dirty;
+                            self.compile(why, waited)
+                        }
+                    };
+                    lock.remove();
+                    return done;
+                }
+                // Somebody compiles just this: when that is over, a look tells whether it can stand for ours.
+                Ok(None) => match lock::wait(&flight) {
+                    Ok(()) => {}
+                    Err(_) if signals::caught().is_some() => return Ok(self.interrupted()),
+                    Err(e) => return Err(cannot("lock", &flight)(e)),
+                },
+                Err(_) => return self.compile(why, 0),
+            }
+            let waited = waiting.elapsed().as_nanos() as u64;
+            if let Ok(done) = self.skip(waited)? {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn interrupted(&self) -> Done {
+        Done::Ended(Ended::Signal(signals::caught().unwrap_or(libc::SIGINT)))
+    }
+
+    /// Lets a recorded variant stand for the compile, or tells why it can't.
+    fn skip(&self, waited: u64) -> anyhow::Result<Result<Done, Dirty>> {
+        let hit = match lookup(
+            self.state,
+            &self.key,
+            self.session.environment,
+            self.coloured,
+        ) {
+            Ok(hit) => hit,
+            Err(dirty) => return Ok(Err(dirty)),
+        };
+        let record = &hit.record;
+        let wanted = Wanted {
+            variant: record.variant,
+            key: self.key,
+            size: record.size,
+            hash: record.hash,
+        };
+        let mut held = Held::take(self.state, &self.target.path)
+            .map_err(cannot("lock", &self.state.publish_lock()))?;
+        let at_path = held.path_holds(&wanted);
+        if !at_path && held.kept(&wanted).is_none() {
+            return Ok(Err(Dirty::ObjectLost));
+        }
+        if let (Some(request), Some(text)) = (&self.command.depfile, &record.depfile) {
+            restore(&request.file, text)?;
+        }
+        let how = if at_path {
+            How::Skipped
+        } else {
+            self.republish(&mut held, &wanted)?
+        };
+        self.settle_path(&hit)?;
+        held.claim(&wanted, how, &self.session.lineage)
+            .map_err(cannot("write", &self.state.claims()))?;
+        drop(held);
+        if hit.restamped
+            && let Ok(scratch) = Scratch::in_state(self.folder)
+        {
+            // Only speed rests on it.
+            let _ = record.save(&scratch.dir().join("record"), &self.state.record(&self.key));
+        }
+        self.replay(record);
+        self.event(
+            if how == How::Skipped {
+                "skip"
+            } else {
+                "republish"
+            },
+            None,
+            Some(&wanted.variant),
+            waited,
+            0,
+            Ended::Code(0),
+            record.took,
+        );
+        Ok(Ok(Done::Ended(Ended::Code(0))))
+    }
+
+    fn republish(&self, held: &mut Held<'_>, wanted: &Wanted) -> anyhow::Result<How> {
+        let kept = held.kept(wanted).expect("looked for under the same lock");
+        let scratch = Scratch::in_state(self.folder)
+            .map_err(cannot("create a folder in", &self.folder.tmp()))?;
+        held.publish_again(&kept, wanted, &scratch)
+            .map_err(cannot("write", &self.target.path))?;
+        Ok(How::Republished)
+    }
+
+    /// Gives the path the mode a compile would give it, and a time that is not older than its inputs': make and setuptools
+    /// come to rest.
+    fn settle_path(&self, hit: &Hit) -> anyhow::Result<()> {
+        let path = &self.target.path;
+        let meta = fs::symlink_metadata(path).map_err(cannot("read", path))?;
+        let mode = 0o666 & !umask();
+        if meta.mode() & 0o777 != mode {
+            fs::set_permissions(path, Permissions::from_mode(mode))
+                .map_err(cannot("set the mode of", path))?;
+        }
+        if hit.newest_input > Stamp::from(&meta).mtime {
+            scratch::utimens(path, None).map_err(cannot("touch", path))?;
+        }
+        Ok(())
+    }
+
+    fn replay(&self, record: &Record) {
+        if record.coloured && !self.coloured {
+            process::say(&diagnostics::without_colour(&record.stderr));
+        } else if !record.stderr.is_empty() {
+            process::say(&record.stderr);
+        }
+    }
+
+    /// Runs the compiler.
+    fn compile(&self, why: Dirty, waited: u64) -> anyhow::Result<Done> {
+        signals::catch();
+        match self.place {
+            Place::Staged => self.staged(why, waited, None),
+            Place::Named | Place::InPlace => {
+                let held = Held::take(self.state, &self.target.path)
+                    .map_err(cannot("lock", &self.state.publish_lock()))?;
+                match self.place {
+                    Place::InPlace => self.in_place(why, waited, held),
+                    _ => self.staged(why, waited, Some(held)),
+                }
+            }
+        }
+    }
+
+    fn staged(&self, why: Dirty, waited: u64, held: Option<Held<'_>>) -> anyhow::Result<Done> {
+        let mut scratch = match Scratch::in_state(self.folder) {
+            Ok(scratch) => scratch,
+            Err(e) => return unwritable(self.session, &self.folder.tmp(), &e),
+        };
+        for path in std::iter::once(self.command.source_path())
+            .chain(self.command.forced_includes.iter().map(Path::new))
+        {
+            if let Ok(stamp) = Stamp::of(path) {
+                scratch.wait_until_after(stamp.ctime.max(stamp.mtime));
+            }
+        }
+        let started = Instant::now();
+        let run = Staged {
+            session: self.session,
+            command: self.command,
+            target: self.target,
+            scratch: &scratch,
+        };
+        let tracked = self.identity.kind != Kind::Unknown;
+        let (outcome, object) = match run.run(self.place == Place::Named, self.coloured, tracked)? {
+            Ok(ran) => ran,
+            Err(why) => return Ok(Done::AsWritten(why)),
+        };
+        let took = started.elapsed().as_nanos() as u64;
+        if signals::caught().is_some() {
+            return Ok(self.interrupted());
+        }
+        let depfile = run.depfile();
+        let Some(object) = object.filter(|_| outcome.ended.ok()) else {
+            self.event("fail", Some(&why), None, waited, took, outcome.ended, 0);
+            run.publish_depfile(&depfile)?;
+            return Ok(Done::Ended(outcome.ended));
+        };
+        let made = self.examine(&outcome, &object, &scratch, &why, took)?;
+        let mut held = match held {
+            Some(held) => held,
+            None => Held::take(self.state, &self.target.path)
+                .map_err(cannot("lock", &self.state.publish_lock()))?,
+        };
+        if let Some(depfile) = &made.depfile {
+            run.publish_depfile(depfile)?;
+        }
+        held.publish(&object, &made.wanted)
+            .map_err(cannot("write", &self.target.path))?;
+        self.finish(&mut held, &made, &scratch)?;
+        drop(held);
+        self.event(
+            "compile",
+            Some(&why),
+            Some(&made.wanted.variant),
+            waited,
+            took,
+            outcome.ended,
+            took,
+        );
+        Ok(Done::Ended(outcome.ended))
+    }
+
+    /// The record and the claim, once the variant is at the path. The record comes first: a claim of a variant without one
+    /// has no flags to be told by.
+    fn finish(&self, held: &mut Held<'_>, made: &Made, scratch: &Scratch) -> anyhow::Result<()> {
+        let record = self.state.record(&self.key);
+        made.record
+            .save(&scratch.dir().join("record"), &record)
+            .map_err(cannot("write", &record))?;
+        held.claim(&made.wanted, How::Compiled, &self.session.lineage)
+            .map_err(cannot("write", &self.state.claims()))?;
+        held.tidy(scratch);
+        Ok(())
+    }
+
+    /// Learns what the object was made from.
+    fn examine(
+        &self,
+        outcome: &Outcome,
+        object: &Path,
+        scratch: &Scratch,
+        why: &Dirty,
+        took: u64,
+    ) -> anyhow::Result<Made> {
+        let source = self.command.source_path();
+        let depfile = scratch.path("d".as_ref());
+        let text = fs::read(&depfile).ok();
+        let listed = text.as_deref().and_then(crate::depfile::prerequisites);
+        let preprocessed = !self.command.language.runs_preprocessor();
+        let mut never = self.never.clone();
+        let mut paths = match listed {
+            Some(paths) => paths,
+            None => {
+                if !preprocessed {
+                    never.get_or_insert_with(|| "the compiler wrote no depfile".into());
+                }
+                Vec::new()
+            }
+        };
+        // gcc leaves off a `./` that the user wrote: the source counts as spelled, once.
+        if preprocessed || !paths.iter().any(|p| p == source) {
+            paths.insert(0, source.to_owned());
+        }
+        let mut collected = inputs::collect(&paths, source, scratch.clock(), self.folder.dev());
+        let search = self.search(&mut collected, scratch);
+        never = never.or_else(|| collected.unusable.clone());
+        if outcome.overflow {
+            never.get_or_insert_with(|| "its diagnostics are too long to keep".into());
+        }
+        let mut sides = Vec::new();
+        for side in &self.command.side_outputs {
+            match side_of(&side.path) {
+                Ok(Some(side)) => sides.push(side),
+                Ok(None) => {}
+                Err(_) => {
+                    never.get_or_insert_with(|| {
+                        format!("`{}` can't be read back", side.path.display())
+                    });
+                }
+            }
+        }
+        let hash = inputs::hash_file(object).map_err(cannot("read", object))?;
+        let size = fs::metadata(object).map_err(cannot("read", object))?.len();
+        if size == 0 {
+            never.get_or_insert_with(|| "the object is empty".into());
+        }
+        let variant = variant(&self.key, &collected, never.is_some());
+        let record = Record {
+            variant,
+            never,
+            why: why.to_string(),
+            size,
+            hash,
+            when: wall_ms(),
+            took,
+            stderr: outcome.stderr.clone(),
+            coloured: self.coloured,
+            diagnostics: request::diagnostics_digest(self.session.environment),
+            depfile: self.command.depfile.as_ref().and(text),
+            flags: self
+                .command
+                .flag_words()
+                .into_iter()
+                .map(OsString::from)
+                .collect(),
+            source: source.to_owned(),
+            directory: self.directory.to_owned(),
+            sides,
+            inputs: collected.inputs,
+            search,
+        };
+        let depfile = self.command.depfile.is_some().then_some(depfile);
+        Ok(Made {
+            wanted: Wanted {
+                variant,
+                key: self.key,
+                size,
+                hash,
+            },
+            record,
+            depfile,
+        })
+    }
+
+    /// Looks around on the search path, and for precompiled headers on it.
+    fn search(&self, collected: &mut Collected, scratch: &Scratch) -> Search {
+        if !self.command.language.runs_preprocessor() {
+            return Search {
+                clock: scratch.clock(),
+                ..Search::default()
+            };
+        }
+        let mut roots: Vec<PathBuf> = vec![folder_or_dot(self.command.source_path())];
+        roots.extend(self.command.search.iter().map(|d| PathBuf::from(&d.dir)));
+        roots.extend(self.identity.include_dirs.iter().cloned());
+        let mut seen = std::collections::HashSet::new();
+        roots.retain(|r| seen.insert(r.clone()));
+        let (mut included, computed) = scan::includes(&collected.source_text);
+        included.extend(
+            self.command
+                .forced_includes
+                .iter()
+                .map(|n| n.as_bytes().to_vec()),
+        );
+        let precompiled: Vec<Vec<u8>> = included
+            .iter()
+            .flat_map(|n| [b".gch".as_slice(), b".pch"].map(|suffix| [n, suffix].concat()))
+            .collect();
+        if let Some(path) = Search::find(&roots, &precompiled) {
+            collected.unusable.get_or_insert(format!(
+                "a precompiled header, `{}`, is in reach",
+                path.display()
+            ));
+        }
+        if computed && included.is_empty() {
+            collected.unusable.get_or_insert(
+                "its first `#include` is computed, and may find a precompiled header".into(),
+            );
+        }
+        let mut probed = std::mem::take(&mut collected.findings.tested);
+        probed.extend(precompiled);
+        Search::observe(
+            roots,
+            &collected.inputs,
+            probed,
+            collected.findings.tests_unknown,
+            scratch.clock(),
+        )
+    }
+
+    /// Runs the command exactly as written, while the object is held.
+    fn in_place(&self, why: Dirty, waited: u64, mut held: Held<'_>) -> anyhow::Result<Done> {
+        let started = Instant::now();
+        held.keep_current(None)
+            .map_err(cannot("keep", &self.target.path))?;
+        let before = Stamp::of(&self.target.path).ok();
+        let outcome = self
+            .session
+            .as_written()
+            .run(Stderr::Inherit, &[])
+            .map_err(cannot("run", &self.session.compiler.program))?;
+        let took = started.elapsed().as_nanos() as u64;
+        if signals::caught().is_some() {
+            return Ok(self.interrupted());
+        }
+        let after = fs::symlink_metadata(&self.target.path)
+            .ok()
+            .filter(|m| m.is_file())
+            .map(|m| Stamp::from(&m));
+        if outcome.ended.ok()
+            && let Some(after) = after.filter(|a| Some(*a) != before)
+        {
+            let hash =
+                inputs::hash_file(&self.target.path).map_err(cannot("read", &self.target.path))?;
+            let variant = variant(&self.key, &Collected::default(), true);
+            let wanted = Wanted {
+                variant,
+                key: self.key,
+                size: after.size,
+                hash,
+            };
+            let record = Record {
+                variant,
+                never: self.never.clone().or(Some("it runs in place".into())),
+                why: why.to_string(),
+                size: after.size,
+                hash,
+                when: wall_ms(),
+                took,
+                flags: self
+                    .command
+                    .flag_words()
+                    .into_iter()
+                    .map(OsString::from)
+                    .collect(),
+                source: self.command.source_path().to_owned(),
+                directory: self.directory.to_owned(),
+                ..Record::default()
+            };
+            held.adopt(&wanted)
+                .map_err(cannot("write", &self.state.claims()))?;
+            let scratch = Scratch::in_state(self.folder)
+                .map_err(cannot("create a folder in", &self.folder.tmp()))?;
+            self.finish(
+                &mut held,
+                &Made {
+                    wanted,
+                    record,
+                    depfile: None,
+                },
+                &scratch,
+            )?;
+        }
+        drop(held);
+        self.event(
+            "in-place",
+            Some(&why),
+            None,
+            waited,
+            took,
+            outcome.ended,
+            took,
+        );
+        Ok(Done::Ended(outcome.ended))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the columns of one log line")]
+    fn event(
+        &self,
+        what: &str,
+        why: Option<&Dirty>,
+        variant: Option<&Variant>,
+        waited: u64,
+        took: u64,
+        ended: Ended,
+        worth: u64,
+    ) {
+        self.session.events.write(&Event {
+            kind: "compile",
+            what,
+            output: &self.target.path,
+            source: Some(self.command.source_path()),
+            key: Some(self.key),
+            variant: variant.copied(),
+            why: why.map(ToString::to_string),
+            waited,
+            compiler: took,
+            saved: worth.saturating_sub(took),
+            total: self.began.elapsed().as_nanos() as u64,
+            ended,
+            inputs: &[],
+            lineage: &self.session.lineage,
+        });
+    }
+}
+
+/// A compile whose state folder isn't trusted, or can't be had: staged and renamed, unrecorded.
+struct Unrecorded<'a> {
+    session: &'a Session<'a>,
+    command: &'a Compile,
+    target: &'a Target,
+}
+
+impl Unrecorded<'_> {
+    fn run(&self, why: &str) -> anyhow::Result<Done> {
+        if self.command.placement != Placement::Staged
+            || DEPENDENCY_VARIABLES
+                .iter()
+                .any(|n| self.session.variable(n).is_some())
+        {
+            return Ok(Done::AsWritten(why.to_owned()));
+        }
+        signals::catch();
+        let Ok(scratch) = Scratch::beside(&self.target.dir) else {
+            return Ok(Done::AsWritten(why.to_owned()));
+        };
+        let run = Staged {
+            session: self.session,
+            command: self.command,
+            target: self.target,
+            scratch: &scratch,
+        };
+        let dialect = self.session.dialect;
+        let coloured =
+            diagnostics::wants_colour(self.command.colour, dialect, self.session.environment);
+        let (outcome, object) = match run.run(false, coloured, self.command.depfile.is_some())? {
+            Ok(ran) => ran,
+            Err(why) => return Ok(Done::AsWritten(why)),
+        };
+        if let Some(signal) = signals::caught() {
+            return Ok(Done::Ended(Ended::Signal(signal)));
+        }
+        run.publish_depfile(&run.depfile())?;
+        if let Some(object) = object.filter(|_| outcome.ended.ok()) {
+            scratch::publish(&object, &self.target.path)
+                .map_err(cannot("write", &self.target.path))?;
+        }
+        Ok(Done::Ended(outcome.ended))
+    }
+}
+
+/// The compiler's run in scratch.
+struct Staged<'a> {
+    session: &'a Session<'a>,
+    command: &'a Compile,
+    target: &'a Target,
+    scratch: &'a Scratch,
+}
+
+impl Staged<'_> {
+    fn depfile(&self) -> PathBuf {
+        self.scratch.path("d".as_ref())
+    }
+
+    /// Runs the compiler; gives how it went, and the object if it wrote one. A failed run has the effect on an existing
+    /// output that the compiler itself would have had. The inner error: why the command must run as written instead.
+    fn run(
+        &self,
+        names: bool,
+        colour: bool,
+        depfile: bool,
+    ) -> anyhow::Result<Result<(Outcome, Option<PathBuf>), String>> {
+        let folder = self.scratch.path("o".as_ref());
+        crate::state::make_private(&folder).map_err(cannot("create", &folder))?;
+        let object = folder.join(&self.target.name);
+        let placeholder = self.placeholder(&object)?;
+        let depfile = (depfile && (self.command.depfile_allowed || self.command.depfile.is_some()))
+            .then(|| self.depfile());
+        let add = Additions {
+            object: object.as_os_str().as_bytes(),
+            depfile: depfile.as_deref(),
+            colour,
+            names,
+        };
+        let mut args = plan::compile(self.command, add);
+        if self.command.words.expanded {
+            args = respond(&args, self.scratch)?;
+        }
+        let rewrite = [(
+            object.as_os_str().as_bytes().to_vec(),
+            self.command.output.as_os_str().as_bytes().to_vec(),
+        )];
+        let invocation = self.session.invocation(args);
+        let outcome = match invocation.run(Stderr::Tee, &rewrite) {
+            Ok(outcome) => outcome,
+            Err(e) if e.raw_os_error() == Some(libc::E2BIG) => {
+                return Ok(Err("the command line is too long to add to".into()));
+            }
+            Err(e) => return Err(cannot("run", &self.session.compiler.program)(e)),
+        };
+        let made = fs::symlink_metadata(&object)
+            .ok()
+            .filter(|m| m.is_file())
+            .map(|m| Stamp::from(&m));
+        if !outcome.ended.ok()
+            && signals::caught().is_none()
+            && placeholder.is_some()
+            && made != placeholder
+        {
+            // The compiler removed its output, or left a part of it.
+            let _ = fs::remove_file(&self.target.path);
+        }
+        let object = (made.is_some() && made != placeholder).then_some(object);
+        Ok(Ok((outcome, object)))
+    }
+
+    /// Stands in scratch for an existing output, so that what a failing compiler does to it shows: gcc keeps the old object
+    /// if cc1 fails and removes it if as does, clang removes it always (compiler-options.md, H).
+    fn placeholder(&self, object: &Path) -> anyhow::Result<Option<Stamp>> {
+        if !self.target.exists {
+            return Ok(None);
+        }
+        let Ok(meta) = fs::metadata(&self.target.path) else {
+            return Ok(None);
+        };
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(meta.mode() & 0o777 | 0o200)
+            .open(object);
+        let stamp = written.and_then(|mut file| {
+            io::Write::write_all(&mut file, b"objguard: nothing was written\n")?;
+            Ok(Stamp::from(&file.metadata()?))
+        });
+        stamp.map(Some).map_err(cannot("write", object))
+    }
+
+    /// Puts the user's depfile in its place. A compile that failed may have written one as well; clang removes the old one
+    /// when it wrote none.
+    fn publish_depfile(&self, made: &Path) -> anyhow::Result<()> {
+        let Some(request) = &self.command.depfile else {
+            return Ok(());
+        };
+        let to = &request.file;
+        let Ok(text) = fs::read(made) else {
+            if self.session.dialect == Dialect::Clang {
+                let _ = fs::remove_file(to);
+            }
+            return Ok(());
+        };
+        match fs::symlink_metadata(to) {
+            Ok(meta) if !meta.is_file() => scratch::write_atomically(to, &text, 0o666),
+            _ => {
+                scratch::publish(made, to).or_else(|_| scratch::write_atomically(to, &text, 0o666))
+            }
+        }
+        .map_err(cannot("write", to))
+    }
+}
+
+/// The words as a response file: they came out of one, and may be too many for a command line.
+pub(super) fn respond(args: &[OsString], scratch: &Scratch) -> anyhow::Result<Vec<OsString>> {
+    let file = scratch.dir().join("args");
+    fs::write(&file, plan::response_file(args)).map_err(cannot("write", &file))?;
+    let mut word = OsString::from("@");
+    word.push(&file);
+    Ok(vec![word])
+}
+
+/// The variant of a compile. One that can't be reused is like no other: what it was made from isn't known whole.
+fn variant(key: &Key, collected: &Collected, unique: bool) -> Variant {
+    let mut hasher = blake3::Hasher::new();
+    request::tagged(&mut hasher, "key", &key.0);
+    for input in &collected.inputs {
+        request::tagged(&mut hasher, "input", input.path.as_os_str().as_bytes());
+        hasher.update(&input.hash);
+    }
+    if unique {
+        let id = (
+            u64::from(std::process::id()),
+            crate::lineage::boottime_ns(),
+            wall_ms(),
+        );
+        request::tagged(&mut hasher, "unique", format!("{id:?}").as_bytes());
+    }
+    Variant(request::truncate(&hasher))
+}
+
+/// Writes a depfile again as the compile would have, unless it is there as it should be.
+fn restore(file: &Path, text: &[u8]) -> anyhow::Result<()> {
+    if fs::read(file).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    scratch::write_atomically(file, text, 0o666).map_err(cannot("write", file))
+}
+
+fn side_of(path: &Path) -> io::Result<Option<Side>> {
+    let meta = match fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    Ok(Some(Side {
+        path: path.to_owned(),
+        stamp: Stamp::from(&meta),
+        hash: inputs::hash_file(path)?,
+    }))
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((Stamp::of(a), Stamp::of(b)), (Ok(a), Ok(b)) if (a.dev, a.ino) == (b.dev, b.ino))
+}
+
+fn folder_or_dot(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The file mode creation mask. It can only be read by setting it; this process has one thread.
+fn umask() -> u32 {
+    // SAFETY: umask has no preconditions and cannot fail.
+    unsafe {
+        let mask = libc::umask(0o077);
+        libc::umask(mask);
+        mask as u32
+    }
+}

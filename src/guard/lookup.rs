@@ -1,0 +1,95 @@
+//! Whether a recorded variant can stand for a request now.
+
+use std::ffi::OsString;
+use std::fs;
+
+use crate::dirty::Dirty;
+use crate::inputs::{self, Standing};
+use crate::record::Record;
+use crate::request::{self, Key};
+use crate::search;
+use crate::stamp::Stamp;
+use crate::state::ObjectState;
+
+/// A record whose inputs are as they were.
+#[derive(Debug)]
+pub struct Hit {
+    /// The record, with stamps as they are now.
+    pub record: Record,
+    /// Some stamps are newer than those on disk: it is worth writing again.
+    pub restamped: bool,
+    /// The newest modification time of an input, ns.
+    pub newest_input: i64,
+}
+
+/// Looks for the record of `key` and compares all that it was made from with what is there now. Changes nothing.
+///
+/// `coloured`: the caller's stderr wants colour.
+///
+/// # Errors
+/// The reason to compile.
+pub fn lookup(
+    state: &ObjectState,
+    key: &Key,
+    environment: &[(OsString, OsString)],
+    coloured: bool,
+) -> Result<Hit, Dirty> {
+    let record = Record::read(&state.record(key)).ok_or(Dirty::NoRecord)?;
+    fresh(record, environment, coloured)
+}
+
+fn fresh(
+    mut record: Record,
+    environment: &[(OsString, OsString)],
+    coloured: bool,
+) -> Result<Hit, Dirty> {
+    if let Some(why) = &record.never {
+        return Err(Dirty::NeverSkipped(why.clone()));
+    }
+    if !record.stderr.is_empty() {
+        let same = request::diagnostics_digest(environment) == record.diagnostics;
+        if !same || (coloured && !record.coloured) {
+            return Err(Dirty::Diagnostics);
+        }
+    }
+    let mut restamped = false;
+    let mut newest_input = i64::MIN;
+    let mut buffer = Vec::new();
+    let settled = search::settled_clock();
+    for input in &mut record.inputs {
+        match input.standing(&mut buffer) {
+            Standing::Same => {}
+            // A stamp that is too new may hide a further change: such a file is read again next time.
+            Standing::Touched(stamp) => {
+                if stamp.older_than(settled) {
+                    input.stamp = stamp;
+                    restamped = true;
+                }
+                newest_input = newest_input.max(stamp.mtime);
+            }
+            Standing::Dirty(dirty) => return Err(dirty),
+        }
+        newest_input = newest_input.max(input.stamp.mtime);
+    }
+    for side in &record.sides {
+        let same = Stamp::of(&side.path).is_ok_and(|s| s == side.stamp)
+            || (fs::metadata(&side.path).is_ok_and(|m| m.is_file())
+                && inputs::hash_file(&side.path).is_ok_and(|h| h == side.hash));
+        if !same {
+            return Err(Dirty::SideOutput(side.path.clone()));
+        }
+    }
+    match record.search.standing(&record.inputs) {
+        search::Standing::Same => {}
+        search::Standing::Settled(watched) => {
+            restamped |= watched != record.search.watched;
+            record.search.watched = watched;
+        }
+        search::Standing::Dirty(dirty) => return Err(dirty),
+    }
+    Ok(Hit {
+        record,
+        restamped,
+        newest_input,
+    })
+}

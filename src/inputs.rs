@@ -1,0 +1,256 @@
+//! The files a compile read: stat identity and content hash of each, learnt from its depfile.
+//!
+//! A file whose `ctime` is not older than the file-system clock at the compile's start may have been read before or after the
+//! change: the object is published, but not reusable. All recorded stamps are older than that clock, so a later change, even
+//! one within the same tick, shows in them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::dirty::Dirty;
+use crate::scan::{Findings, Scanner};
+use crate::stamp::Stamp;
+
+/// The first 16 bytes of a file's BLAKE3 hash.
+pub type InputHash = [u8; 16];
+
+/// One file that was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Input {
+    /// As the compiler spells it, relative to its working directory.
+    pub path: PathBuf,
+    /// What stat said.
+    pub stamp: Stamp,
+    /// What it held.
+    pub hash: InputHash,
+}
+
+/// How a file that was read stands now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// The same stamp.
+    Same,
+    /// Another stamp, the same content.
+    Touched(Stamp),
+    /// Other content, or gone.
+    Dirty(Dirty),
+}
+
+impl Input {
+    /// Compares with the file as it is now: one stat, and a read only if that differs.
+    pub fn standing(&self, buffer: &mut Vec<u8>) -> Standing {
+        match Stamp::of(&self.path) {
+            Ok(stamp) if stamp == self.stamp => return Standing::Same,
+            Ok(stamp) if stamp.size != self.stamp.size => {
+                return Standing::Dirty(Dirty::InputChanged(self.path.clone()));
+            }
+            Ok(_) => {}
+            Err(_) => return Standing::Dirty(Dirty::InputMissing(self.path.clone())),
+        }
+        match read(&self.path, buffer) {
+            Ok(stamp) if hash(buffer) == self.hash => Standing::Touched(stamp),
+            Ok(_) => Standing::Dirty(Dirty::InputChanged(self.path.clone())),
+            Err(_) => Standing::Dirty(Dirty::InputMissing(self.path.clone())),
+        }
+    }
+}
+
+/// What was learnt of all inputs after a compile.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Those that could be read, in the depfile's order.
+    pub inputs: Vec<Input>,
+    /// What their texts say, merged.
+    pub findings: Findings,
+    /// The first reason why the compile can't be reused.
+    pub unusable: Option<String>,
+    /// The text of the source, for a look at its `#include` lines.
+    pub source_text: Vec<u8>,
+}
+
+/// Devices whose clock may not be the scratch's: an input there must be this much older than the start (ns).
+const OTHER_CLOCK_MARGIN: i64 = 2_000_000_000;
+
+/// Reads every file the compile read, once.
+///
+/// `clock` is the file-system clock (ns) of device `dev` when the compile began.
+pub fn collect(paths: &[PathBuf], source: &Path, clock: i64, dev: u64) -> Collected {
+    let scanner = Scanner::new();
+    let mut collected = Collected {
+        inputs: Vec::with_capacity(paths.len()),
+        ..Collected::default()
+    };
+    let mut buffer = Vec::with_capacity(128 * 1024);
+    for path in paths {
+        let stamp = match read(path, &mut buffer) {
+            Ok(stamp) => stamp,
+            Err(e) => {
+                collected.refuse(format!("input `{}` cannot be read: {e}", path.display()));
+                continue;
+            }
+        };
+        let limit = if stamp.dev == dev {
+            clock
+        } else {
+            clock - OTHER_CLOCK_MARGIN
+        };
+        if !stamp.older_than(limit) {
+            collected.refuse(format!(
+                "input `{}` was modified while it was compiled, or may have been",
+                path.display()
+            ));
+        }
+        collected.merge(scanner.scan(&buffer), path);
+        if path == source {
+            collected.source_text.clone_from(&buffer);
+        }
+        collected.inputs.push(Input {
+            path: path.clone(),
+            stamp,
+            hash: hash(&buffer),
+        });
+    }
+    collected
+}
+
+impl Collected {
+    fn refuse(&mut self, why: String) {
+        self.unusable.get_or_insert(why);
+    }
+
+    fn merge(&mut self, found: Findings, path: &Path) {
+        if let Some(word) = found.clock {
+            self.refuse(format!(
+                "`{word}` in `{}`: the clock is an input",
+                path.display()
+            ));
+        }
+        if let Some(word) = found.embeds {
+            self.refuse(format!(
+                "`{word}` in `{}`: a file that no depfile lists is an input",
+                path.display()
+            ));
+        }
+        for name in found.tested {
+            if !self.findings.tested.contains(&name) {
+                self.findings.tested.push(name);
+            }
+        }
+        self.findings.tests_unknown |= found.tests_unknown;
+    }
+}
+
+/// Reads a regular file whole; the stamp is taken after the read, of the file that was read.
+pub fn read(path: &Path, buffer: &mut Vec<u8>) -> io::Result<Stamp> {
+    buffer.clear();
+    let mut file = File::open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ));
+    }
+    buffer.reserve(meta.len() as usize + 1);
+    file.read_to_end(buffer)?;
+    file.metadata().map(|m| Stamp::from(&m))
+}
+
+/// The hash of a content.
+pub fn hash(content: &[u8]) -> InputHash {
+    blake3::hash(content).as_bytes()[..16]
+        .try_into()
+        .expect("16 of 32 bytes")
+}
+
+/// The content hash of a file, read in pieces: objects may be large.
+pub fn hash_file(path: &Path) -> io::Result<InputHash> {
+    let mut file = File::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = vec![0u8; 256 * 1024];
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(n) => {
+                hasher.update(&chunk[..n]);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(crate::request::truncate(&hasher))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn folder(name: &str) -> PathBuf {
+        let dir =
+            std::env::temp_dir().join(format!("objguard-inputs-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn standing_tells_touched_from_changed() {
+        let dir = folder("standing");
+        let path = dir.join("a.h");
+        fs::write(&path, "one").unwrap();
+        let got = collect(
+            std::slice::from_ref(&path),
+            Path::new("x"),
+            i64::MAX,
+            Stamp::of(&path).unwrap().dev,
+        );
+        let input = &got.inputs[0];
+        assert_eq!(input.standing(&mut Vec::new()), Standing::Same);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "one").unwrap();
+        assert!(matches!(
+            input.standing(&mut Vec::new()),
+            Standing::Touched(_)
+        ));
+        fs::write(&path, "two").unwrap();
+        assert_eq!(
+            input.standing(&mut Vec::new()),
+            Standing::Dirty(Dirty::InputChanged(path.clone()))
+        );
+        fs::remove_file(&path).unwrap();
+        assert_eq!(
+            input.standing(&mut Vec::new()),
+            Standing::Dirty(Dirty::InputMissing(path))
+        );
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_changed_since_the_start_is_not_reusable() {
+        let dir = folder("clock");
+        let path = dir.join("a.c");
+        fs::write(&path, "int x;").unwrap();
+        let stamp = Stamp::of(&path).unwrap();
+        let paths = [path.clone()];
+        assert!(
+            collect(&paths, &path, stamp.ctime, stamp.dev)
+                .unusable
+                .unwrap()
+                .contains("was modified while")
+        );
+        assert!(
+            collect(&paths, &path, stamp.ctime + 1, stamp.dev)
+                .unusable
+                .is_none()
+        );
+        assert!(
+            collect(&paths, &path, stamp.ctime + 1, stamp.dev + 1)
+                .unusable
+                .is_some(),
+            "another device's clock"
+        );
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

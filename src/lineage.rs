@@ -1,0 +1,294 @@
+//! Who asks: the chain of processes above us, each with the thread that forked the next.
+//!
+//! setuptools builds one extension a thread, all in one process, so a process alone doesn't tell extensions apart. On Linux
+//! `/proc/<pid>/task/<tid>/children` (proc(5), CONFIG_PROC_CHILDREN) lists the children that one thread forked, vfork and
+//! posix_spawn included. When a thread ends, its children pass to another thread of the process; so the lineage is read first
+//! thing, while whoever started us still waits for us.
+//!
+//! Elsewhere only our parent is known, without its threads: evidence falls back to the flags (DESIGN, section 5).
+
+use std::io;
+
+/// One ancestor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Step {
+    /// Its process id.
+    pub pid: u32,
+    /// Its start, in clock ticks since boot; 0: unknown.
+    pub start: u64,
+    /// The thread of it that forked the next step towards us; 0: unknown.
+    pub thread: u32,
+    /// The start of that thread, in clock ticks since boot; 0: unknown.
+    pub thread_start: u64,
+}
+
+impl Step {
+    /// Whether both name the same process.
+    pub fn same_process(&self, other: &Step) -> bool {
+        self.pid == other.pid && self.start == other.start
+    }
+
+    /// Whether both are known to name the same thread of the same process.
+    pub fn same_thread(&self, other: &Step) -> bool {
+        self.same_process(other)
+            && self.thread != 0
+            && self.thread == other.thread
+            && self.thread_start == other.thread_start
+    }
+}
+
+/// The chain of ancestors, nearest first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lineage {
+    /// Tells hosts, boots and pid namespaces apart: process ids of different ones don't compare.
+    pub host: u64,
+    /// When this wrapper began, ns of CLOCK_BOOTTIME.
+    pub began: u64,
+    /// Another objguard of the same thread was at work when this one began: that thread doesn't wait for its children in
+    /// turn (make -j, an event loop), so the order of its claims proves nothing.
+    pub concurrent: bool,
+    /// The ancestors, nearest first.
+    pub steps: Vec<Step>,
+}
+
+/// More ancestors than this aren't looked at.
+const DEPTH: usize = 24;
+
+/// Now, ns of the clock that process start times are measured with.
+pub fn boottime_ns() -> u64 {
+    #[cfg(target_os = "linux")]
+    const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is a valid timespec for the call to fill.
+    unsafe { libc::clock_gettime(CLOCK, &mut now) };
+    (now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Length of a clock tick of process start times, ns.
+pub fn tick_ns() -> u64 {
+    // SAFETY: sysconf has no preconditions.
+    let hz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    1_000_000_000 / hz.max(1) as u64
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    use super::*;
+    use std::fs::{self, File};
+    use std::io::Read;
+    use std::os::unix::fs::MetadataExt;
+
+    /// The chain above this process. Never fails: what can't be read ends the chain.
+    pub fn read() -> Lineage {
+        let began = boottime_ns();
+        let mut steps = Vec::with_capacity(8);
+        let mut concurrent = false;
+        let mut buffer = Vec::with_capacity(1024);
+        let mut child = std::process::id();
+        // SAFETY: getppid has no preconditions.
+        let mut pid = unsafe { libc::getppid() } as u32;
+        while pid > 0 && steps.len() < DEPTH {
+            let Ok(stat) = stat(&format!("/proc/{pid}/stat"), &mut buffer) else {
+                break;
+            };
+            let mut step = Step {
+                pid,
+                start: stat.start,
+                thread: 0,
+                thread_start: 0,
+            };
+            if let Some((thread, siblings)) = forking_thread(pid, child, stat.threads, &mut buffer)
+            {
+                step.thread = thread;
+                if thread != pid
+                    && let Ok(stat) = super::platform::stat(
+                        &format!("/proc/{pid}/task/{thread}/stat"),
+                        &mut buffer,
+                    )
+                {
+                    step.thread_start = stat.start;
+                }
+                if steps.is_empty() {
+                    concurrent = siblings.iter().any(|s| is_objguard(*s));
+                }
+            }
+            steps.push(step);
+            if pid == 1 {
+                break;
+            }
+            child = pid;
+            pid = stat.parent;
+        }
+        Lineage {
+            host: host(),
+            began,
+            concurrent,
+            steps,
+        }
+    }
+
+    /// Whether the process is still there: the same one, not a later one of the same id, and no zombie.
+    pub fn alive(pid: u32, start: u64) -> bool {
+        stat(&format!("/proc/{pid}/stat"), &mut Vec::new())
+            .is_ok_and(|s| s.start == start && s.state != b'Z' && s.state != b'X')
+    }
+
+    struct Stat {
+        state: u8,
+        parent: u32,
+        threads: u32,
+        start: u64,
+    }
+
+    /// Fields of `/proc/<pid>/stat` (proc(5)): the command name may hold anything, so they are counted from the last `)`.
+    fn stat(path: &str, buffer: &mut Vec<u8>) -> io::Result<Stat> {
+        read_into(path, buffer)?;
+        parse_stat(buffer).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    fn parse_stat(text: &[u8]) -> Option<Stat> {
+        let end = text.iter().rposition(|b| *b == b')')?;
+        let rest = std::str::from_utf8(text.get(end + 2..)?).ok()?;
+        let mut fields = rest.split(' ');
+        let state = *fields.next()?.as_bytes().first()?;
+        let parent = fields.next()?.parse().ok()?;
+        let threads = fields.nth(15)?.parse().ok()?;
+        let start = fields.nth(1)?.parse().ok()?;
+        Some(Stat {
+            state,
+            parent,
+            threads,
+            start,
+        })
+    }
+
+    /// The thread of `pid` that forked `child`, and its other children.
+    fn forking_thread(
+        pid: u32,
+        child: u32,
+        threads: u32,
+        buffer: &mut Vec<u8>,
+    ) -> Option<(u32, Vec<u32>)> {
+        let mut look = |thread: u32| -> Option<Vec<u32>> {
+            read_into(&format!("/proc/{pid}/task/{thread}/children"), buffer).ok()?;
+            let mut found = false;
+            let mut siblings = Vec::new();
+            for word in buffer.split(|b| b.is_ascii_whitespace()) {
+                match std::str::from_utf8(word).ok()?.parse::<u32>() {
+                    Ok(id) if id == child => found = true,
+                    Ok(id) => siblings.push(id),
+                    Err(_) => {}
+                }
+            }
+            found.then_some(siblings)
+        };
+        if threads <= 1 {
+            return look(pid).map(|siblings| (pid, siblings));
+        }
+        for entry in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+            let Some(thread) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
+                continue;
+            };
+            if let Some(siblings) = look(thread) {
+                return Some((thread, siblings));
+            }
+        }
+        None
+    }
+
+    fn is_objguard(pid: u32) -> bool {
+        let of = |path: &str| fs::metadata(path).map(|m| (m.dev(), m.ino()));
+        matches!((of(&format!("/proc/{pid}/exe")), of("/proc/self/exe")), (Ok(a), Ok(b)) if a == b)
+    }
+
+    fn host() -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = Vec::new();
+        if read_into("/proc/sys/kernel/random/boot_id", &mut buffer).is_ok() {
+            hasher.update(&buffer);
+        }
+        if let Ok(meta) = fs::metadata("/proc/self/ns/pid") {
+            hasher.update(&meta.ino().to_le_bytes());
+        }
+        u64::from_le_bytes(
+            hasher.finalize().as_bytes()[..8]
+                .try_into()
+                .expect("8 of 32 bytes"),
+        )
+    }
+
+    fn read_into(path: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
+        buffer.clear();
+        let mut file = File::open(path)?;
+        let mut chunk = [0u8; 1024];
+        loop {
+            match file.read(&mut chunk)? {
+                0 => return Ok(()),
+                n => buffer.extend_from_slice(&chunk[..n]),
+            }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_command_name_with_parentheses_and_spaces() {
+            let line = b"42 (a) b (c) S 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 3 0 123456 0 0";
+            let stat = parse_stat(line).unwrap();
+            assert_eq!(
+                (stat.state, stat.parent, stat.threads, stat.start),
+                (b'S', 7, 3, 123456)
+            );
+        }
+
+        #[test]
+        fn the_chain_begins_with_the_parent_and_lives() {
+            let lineage = read();
+            // SAFETY: getppid has no preconditions.
+            assert_eq!(lineage.steps[0].pid, unsafe { libc::getppid() } as u32);
+            assert!(alive(lineage.steps[0].pid, lineage.steps[0].start));
+            assert!(!alive(lineage.steps[0].pid, lineage.steps[0].start + 1));
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod platform {
+    use super::*;
+
+    /// Our parent only; its start and threads are unknown.
+    pub fn read() -> Lineage {
+        // SAFETY: getppid has no preconditions.
+        let pid = unsafe { libc::getppid() } as u32;
+        let step = Step {
+            pid,
+            start: 0,
+            thread: 0,
+            thread_start: 0,
+        };
+        Lineage {
+            host: 0,
+            began: boottime_ns(),
+            concurrent: false,
+            steps: vec![step],
+        }
+    }
+
+    /// Whether there is a process of that id.
+    pub fn alive(pid: u32, _start: u64) -> bool {
+        // SAFETY: signal 0 only asks.
+        unsafe {
+            libc::kill(pid as libc::pid_t, 0) == 0
+                || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+        }
+    }
+}
+
+pub use platform::{alive, read};

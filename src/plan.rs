@@ -1,0 +1,164 @@
+//! The command lines that are run in place of the user's: pure functions from what was parsed to words.
+//!
+//! Only additions are made that leave the bytes alone: `-MD -MF -MQ`, `-fdiagnostics-color=always` and gcc's
+//! `-dumpdir -dumpbase -dumpbase-ext` (compiler-options.md, section 0). The user's `-o` is replaced where it stands: a second
+//! one would win, but makes gcc 12 fail together with `-MD`.
+
+use std::ffi::{OsStr, OsString};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::command::{Compile, Link};
+use crate::response;
+
+/// What a staged compile adds to the user's words.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Additions<'a> {
+    /// Where the object goes.
+    pub object: &'a [u8],
+    /// Where the depfile goes; `None`: none is asked for.
+    pub depfile: Option<&'a Path>,
+    /// Ask for colour.
+    pub colour: bool,
+    /// Keep the names of side files, and those embedded in the object, as if the object were written to its own path.
+    pub names: bool,
+}
+
+/// The words of a staged compile.
+pub fn compile(compile: &Compile, add: Additions<'_>) -> Vec<OsString> {
+    let mut out = Vec::with_capacity(compile.words.args.len() + 12);
+    if add.colour {
+        out.push("-fdiagnostics-color=always".into());
+    }
+    let end = compile.append_at;
+    copy_with_output(
+        &mut out,
+        &compile.words.args[..end],
+        compile.output_words.as_ref(),
+        OsStr::from_bytes(add.object),
+    );
+    if let Some(depfile) = add.depfile {
+        if compile.depfile.is_none() {
+            out.push("-MD".into());
+        }
+        out.extend(["-MF".into(), depfile.into()]);
+        if compile.depfile.as_ref().is_some_and(|d| !d.has_target) {
+            out.extend(["-MQ".into(), compile.output.clone().into()]);
+        }
+    }
+    if add.names {
+        names(&mut out, compile);
+    }
+    out.extend_from_slice(&compile.words.args[end..]);
+    out
+}
+
+/// `-dumpdir D/ -dumpbase STEM.EXT -dumpbase-ext .EXT`: the stem of the output, the suffix of the source (compiler-options.md, B1).
+fn names(out: &mut Vec<OsString>, compile: &Compile) {
+    let source = Path::new(&compile.words.args[compile.source]);
+    let extension = source.extension().unwrap_or_default();
+    let stem = match &compile.output_words {
+        Some(_) => compile.output.file_stem(),
+        None => source.file_stem(),
+    };
+    let mut base = stem.unwrap_or_default().to_owned();
+    let mut suffix = OsString::new();
+    if !extension.is_empty() {
+        suffix.push(".");
+        suffix.push(extension);
+    }
+    base.push(&suffix);
+    if let Some(folder) = compile
+        .output
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+    {
+        let mut dumpdir = folder.as_os_str().to_owned();
+        if !dumpdir.as_bytes().ends_with(b"/") {
+            dumpdir.push("/");
+        }
+        out.extend(["-dumpdir".into(), dumpdir]);
+    }
+    out.extend(["-dumpbase".into(), base]);
+    if !suffix.is_empty() {
+        out.extend(["-dumpbase-ext".into(), suffix]);
+    }
+}
+
+/// The words of a link with another output and, at their places, other inputs: pairs of an index into `link.inputs` and the
+/// path that stands in.
+pub fn link(
+    link: &Link,
+    output: Option<&Path>,
+    instead: &[(usize, PathBuf)],
+    colour: bool,
+) -> Vec<OsString> {
+    let mut words = link.words.args.clone();
+    for (n, path) in instead {
+        let input = &link.inputs[*n];
+        match input.piece {
+            None => words[input.word] = path.clone().into(),
+            Some(piece) => {
+                words[input.word] = replace_piece(&words[input.word], piece, path.as_os_str())
+            }
+        }
+    }
+    let mut out = Vec::with_capacity(words.len() + 3);
+    if colour {
+        out.push("-fdiagnostics-color=always".into());
+    }
+    let end = link.append_at;
+    match output {
+        Some(output) => copy_with_output(
+            &mut out,
+            &words[..end],
+            link.output_words.as_ref(),
+            output.as_os_str(),
+        ),
+        None => out.extend_from_slice(&words[..end]),
+    }
+    out.extend_from_slice(&words[end..]);
+    out
+}
+
+/// Copies words with `-o OUTPUT` in place of the user's, or at the end if there was none.
+fn copy_with_output(
+    out: &mut Vec<OsString>,
+    words: &[OsString],
+    given: Option<&Range<usize>>,
+    output: &OsStr,
+) {
+    match given {
+        Some(range) => {
+            out.extend_from_slice(&words[..range.start]);
+            out.extend(["-o".into(), output.to_owned()]);
+            out.extend_from_slice(&words[range.end..]);
+        }
+        None => {
+            out.extend_from_slice(words);
+            out.extend(["-o".into(), output.to_owned()]);
+        }
+    }
+}
+
+/// Replaces the n-th piece between commas, counted from 0 behind `-Wl,`.
+fn replace_piece(word: &OsStr, piece: usize, with: &OsStr) -> OsString {
+    let mut out = OsString::new();
+    for (n, part) in word.as_bytes().split(|b| *b == b',').enumerate() {
+        if n > 0 {
+            out.push(",");
+        }
+        out.push(if n == piece + 1 {
+            with
+        } else {
+            OsStr::from_bytes(part)
+        });
+    }
+    out
+}
+
+/// The content of a response file with these words, for a command whose own words came out of one and may be too many.
+pub fn response_file(words: &[OsString]) -> Vec<u8> {
+    response::quote(words)
+}

@@ -1,0 +1,238 @@
+//! Looks through what a compile read for words that make its result depend on more than that.
+//!
+//! The search is for words, not for meaning: one in a comment counts too. That costs a compile that needn't have been, never a
+//! wrong object.
+
+use memchr::memmem::Finder;
+
+/// What a file's text says of hidden inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// `__DATE__`, `__TIME__` or `__TIMESTAMP__`: the clock is an input.
+    pub clock: Option<&'static str>,
+    /// `.incbin`, `.include` of the assembler or `#embed`: files no depfile lists are inputs.
+    pub embeds: Option<&'static str>,
+    /// Names tested by `__has_include`.
+    pub tested: Vec<Vec<u8>>,
+    /// `__has_include` of something that isn't spelled out.
+    pub tests_unknown: bool,
+}
+
+/// The searches, prepared once.
+pub struct Scanner {
+    clock: [(&'static str, Finder<'static>); 3],
+    embeds: [(&'static str, Finder<'static>); 3],
+    has_include: Finder<'static>,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Scanner::new()
+    }
+}
+
+impl Scanner {
+    /// Prepares the searches.
+    pub fn new() -> Scanner {
+        let finder = |word: &'static str| (word, Finder::new(word));
+        Scanner {
+            clock: [
+                finder("__DATE__"),
+                finder("__TIME__"),
+                finder("__TIMESTAMP__"),
+            ],
+            embeds: [finder("incbin"), finder(".include"), finder("embed")],
+            has_include: Finder::new("has_include"),
+        }
+    }
+
+    /// What `text` says.
+    pub fn scan(&self, text: &[u8]) -> Findings {
+        let mut found = Findings::default();
+        found.clock = self
+            .clock
+            .iter()
+            .find(|(_, f)| f.find(text).is_some())
+            .map(|(word, _)| *word);
+        found.embeds = self
+            .embeds
+            .iter()
+            .find(|(word, f)| f.find_iter(text).any(|at| embeds(word, text, at)))
+            .map(|(word, _)| *word);
+        for at in self.has_include.find_iter(text) {
+            tested(text, at, at + "has_include".len(), &mut found);
+        }
+        found
+    }
+}
+
+/// Whether the word found at `at` can be the directive: `embed` only as `#embed`, `.include` not as a file's suffix.
+fn embeds(word: &str, text: &[u8], at: usize) -> bool {
+    let before = text[..at]
+        .iter()
+        .rev()
+        .copied()
+        .find(|b| !matches!(b, b' ' | b'\t'));
+    match word {
+        "embed" => before == Some(b'#'),
+        ".include" => !at
+            .checked_sub(1)
+            .is_some_and(|i| text[i].is_ascii_alphanumeric()),
+        _ => true,
+    }
+}
+
+/// Reads the argument of a `…has_include…(`, if it is one: `__has_include`, `__has_include_next`, and macros made of it whose
+/// names hold it, such as glibc's `__glibc_has_include`.
+fn tested(text: &[u8], start: usize, end: usize, found: &mut Findings) {
+    let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    let mut at = end + text[end..].iter().take_while(|b| is_word(b)).count();
+    at += blanks(&text[at..]);
+    if text.get(at) != Some(&b'(') {
+        return;
+    }
+    at += 1;
+    at += blanks(&text[at..]);
+    let close = match text.get(at) {
+        Some(b'<') => b'>',
+        Some(b'"') => b'"',
+        _ => {
+            if !defines_an_alias(text, start) {
+                found.tests_unknown = true;
+            }
+            return;
+        }
+    };
+    let name: Vec<u8> = text[at + 1..]
+        .iter()
+        .copied()
+        .take_while(|b| *b != close && *b != b'\n')
+        .collect();
+    if !found.tested.contains(&name) {
+        found.tested.push(name);
+    }
+}
+
+/// Whether the line is `#define …has_include…(x) __has_include(x)` or the head of such a definition: uses of that macro are
+/// found by its name.
+fn defines_an_alias(text: &[u8], at: usize) -> bool {
+    let line_start = text[..at]
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |n| n + 1);
+    let line = &text[line_start..at];
+    let after_hash = line.iter().position(|b| *b == b'#').map(|n| &line[n + 1..]);
+    let Some(rest) = after_hash else { return false };
+    let rest = &rest[blanks(rest)..];
+    let Some(rest) = rest.strip_prefix(b"define") else {
+        return false;
+    };
+    let rest = &rest[blanks(rest)..];
+    let name_end = rest
+        .iter()
+        .position(|b| !(b.is_ascii_alphanumeric() || *b == b'_'))
+        .unwrap_or(rest.len());
+    // In the head itself the name is cut at `at`: `__glibc_` of `__glibc_has_include`.
+    name_end == rest.len() || memchr::memmem::find(&rest[..name_end], b"has_include").is_some()
+}
+
+fn blanks(text: &[u8]) -> usize {
+    text.iter()
+        .take_while(|b| matches!(b, b' ' | b'\t'))
+        .count()
+}
+
+/// The names in the `#include` directives of a source, and whether one is computed by a macro: where gcc may find a
+/// precompiled header instead, which its depfile doesn't show (compiler-options.md, D1).
+pub fn includes(text: &[u8]) -> (Vec<Vec<u8>>, bool) {
+    let mut names = Vec::new();
+    let mut computed = false;
+    for line in text.split(|b| *b == b'\n') {
+        let line = &line[blanks(line)..];
+        let Some(rest) = line.strip_prefix(b"#") else {
+            continue;
+        };
+        let rest = &rest[blanks(rest)..];
+        let Some(rest) = rest
+            .strip_prefix(b"include")
+            .or_else(|| rest.strip_prefix(b"import"))
+        else {
+            continue;
+        };
+        let rest = rest.strip_prefix(b"_next").unwrap_or(rest);
+        let rest = &rest[blanks(rest)..];
+        let close = match rest.first() {
+            Some(b'<') => b'>',
+            Some(b'"') => b'"',
+            Some(_) => {
+                computed = true;
+                continue;
+            }
+            None => continue,
+        };
+        let name: Vec<u8> = rest[1..]
+            .iter()
+            .copied()
+            .take_while(|b| *b != close)
+            .collect();
+        names.push(name);
+    }
+    (names, computed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(text: &str) -> Findings {
+        Scanner::new().scan(text.as_bytes())
+    }
+
+    #[test]
+    fn the_clock() {
+        assert_eq!(
+            scan("char *t = __TIMESTAMP__;").clock,
+            Some("__TIMESTAMP__")
+        );
+        assert_eq!(scan("int __TIMER__;").clock, None);
+    }
+
+    #[test]
+    fn embedded_files() {
+        assert_eq!(scan("asm(\".incbin \\\"x\\\"\");").embeds, Some("incbin"));
+        assert_eq!(scan("  # embed \"x\"").embeds, Some("embed"));
+        assert_eq!(scan("struct embedded x; /* embed */").embeds, None);
+        assert_eq!(scan("\t.include \"x\"").embeds, Some(".include"));
+        assert_eq!(scan("see foo.include").embeds, None);
+    }
+
+    #[test]
+    fn tested_names() {
+        let f = scan(
+            "#if __has_include(<a/b.h>) || __has_include_next( \"c.h\" )\n#ifdef __has_include\n",
+        );
+        assert_eq!(
+            (f.tested, f.tests_unknown),
+            (vec![b"a/b.h".to_vec(), b"c.h".to_vec()], false)
+        );
+        assert!(scan("#if __has_include(NAME)").tests_unknown);
+        assert!(scan("#define HAS(x) __has_include(x)").tests_unknown);
+        let glibc = scan(
+            "# define __glibc_has_include(header)\t__has_include (header)\n# if __glibc_has_include (\"linux/stat.h\")\n",
+        );
+        assert_eq!(
+            (glibc.tested, glibc.tests_unknown),
+            (vec![b"linux/stat.h".to_vec()], false)
+        );
+    }
+
+    #[test]
+    fn include_directives() {
+        let (names, computed) = includes(
+            b"#include <a.h>\n  #  include \"b/c.h\" // x\n#import <d>\n#include MACRO\nint x;\n",
+        );
+        assert_eq!(names, [b"a.h".to_vec(), b"b/c.h".to_vec(), b"d".to_vec()]);
+        assert!(computed);
+        assert!(!includes(b"#include <a.h>").1);
+    }
+}

@@ -1,0 +1,290 @@
+//! What the compiler looked for in vain: headers that would shadow another if they appeared, and names `__has_include` tested.
+//!
+//! A depfile lists what was found. A file that appears earlier on the search path changes the result without touching a
+//! listed one. Including Python.h makes gcc try 832 names that don't exist, but in only 8 folders (compiler-options.md, E): so
+//! the folders are watched. While their stamps stand, nothing can have appeared; when one moved, the names that were included
+//! are looked up in it, and a hit that wasn't there when the compile began is a reason to compile.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::dirty::Dirty;
+use crate::inputs::Input;
+use crate::request;
+use crate::stamp::Stamp;
+
+/// What is known of the search.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Search {
+    /// Folders in which a header could appear, with their stamps (no times if they had just changed); `None`: not there.
+    pub watched: Vec<(PathBuf, Option<Stamp>)>,
+    /// The folders of the search path itself.
+    pub roots: Vec<PathBuf>,
+    /// Names whose presence on the search path matters although no include found them: tested by `__has_include`, precompiled headers.
+    pub probed: Vec<Vec<u8>>,
+    /// Digest of which of them were there.
+    pub presence: [u8; 16],
+    /// A computed `__has_include`: any change in a watched folder counts.
+    pub tests_unknown: bool,
+    /// The file-system clock when the compile began (ns): what is older was there before.
+    pub clock: i64,
+}
+
+/// How the search path stands now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// No watched folder moved.
+    Same,
+    /// Some did, but nothing that matters is in them; with these stamps it need not be looked up again.
+    Settled(Vec<(PathBuf, Option<Stamp>)>),
+    /// Something came or went.
+    Dirty(Dirty),
+}
+
+impl Search {
+    /// Looks around after a compile. `roots` is the search path, user's and built-in; `inputs` what was read.
+    pub fn observe(
+        roots: Vec<PathBuf>,
+        inputs: &[Input],
+        probed: Vec<Vec<u8>>,
+        tests_unknown: bool,
+        clock: i64,
+    ) -> Search {
+        let mut folders: BTreeSet<PathBuf> = inputs.iter().map(|i| folder_of(&i.path)).collect();
+        let sub_folders = sub_folders(&roots, inputs, &probed);
+        for root in &roots {
+            folders.insert(existing_ancestor(root));
+            for sub in &sub_folders {
+                let folder = root.join(sub);
+                if fs::metadata(&folder).is_ok_and(|m| m.is_dir()) {
+                    folders.insert(folder);
+                }
+            }
+        }
+        let watched = folders.into_iter().map(|f| stamped(f, clock)).collect();
+        let mut search = Search {
+            watched,
+            roots,
+            probed,
+            presence: [0; 16],
+            tests_unknown,
+            clock,
+        };
+        search.presence = search.presence_now();
+        search
+    }
+
+    /// Compares with the folders as they are now. One stat a watched folder if nothing moved.
+    pub fn standing(&self, inputs: &[Input]) -> Standing {
+        let mut moved = Vec::new();
+        for (folder, before) in &self.watched {
+            let now = Stamp::of(folder).ok().map(folder_stamp);
+            if now != *before {
+                let replaced = match (before, &now) {
+                    (Some(b), Some(n)) => (b.dev, b.ino) != (n.dev, n.ino),
+                    _ => true,
+                };
+                moved.push(Moved { folder, replaced });
+            }
+        }
+        let Some(first) = moved.first() else {
+            return Standing::Same;
+        };
+        if self.tests_unknown {
+            return Standing::Dirty(Dirty::SearchFolderChanged(first.folder.to_owned()));
+        }
+        if self.presence_now() != self.presence {
+            let name = self
+                .probed
+                .first()
+                .map(|n| PathBuf::from(OsStr::from_bytes(n)))
+                .unwrap_or_default();
+            return Standing::Dirty(Dirty::Shadowed(name));
+        }
+        if let Some(path) = self.newcomer(&moved, inputs) {
+            return Standing::Dirty(Dirty::Shadowed(path));
+        }
+        let settled = settled_clock();
+        let watched = self
+            .watched
+            .iter()
+            .map(|(f, s)| {
+                if moved.iter().any(|m| m.folder == f) {
+                    stamped(f.clone(), settled)
+                } else {
+                    (f.clone(), *s)
+                }
+            })
+            .collect();
+        Standing::Settled(watched)
+    }
+
+    /// A file that bears an included name, lies on the search path, wasn't read, and may have come after the compile began.
+    fn newcomer(&self, moved: &[Moved<'_>], inputs: &[Input]) -> Option<PathBuf> {
+        let known: HashSet<(u64, u64)> =
+            inputs.iter().map(|i| (i.stamp.dev, i.stamp.ino)).collect();
+        let mut folders: BTreeSet<PathBuf> = self.roots.iter().cloned().collect();
+        folders.extend(inputs.iter().map(|i| folder_of(&i.path)));
+        let names = included_names(&folders, inputs);
+        for folder in &folders {
+            for candidate in names.iter().map(|n| folder.join(n)) {
+                let mut above = moved
+                    .iter()
+                    .filter(|m| below(m.folder, &candidate))
+                    .peekable();
+                if above.peek().is_none() {
+                    continue;
+                }
+                let Ok(meta) = fs::metadata(&candidate) else {
+                    continue;
+                };
+                let stamp = Stamp::from(&meta);
+                if !meta.is_file() || known.contains(&(stamp.dev, stamp.ino)) {
+                    continue;
+                }
+                // Old files come with a folder that is moved here, or by a symbolic link that is.
+                let parent = folder_of(&candidate);
+                let parent_is_new = !self.watched.iter().any(|(f, _)| *f == parent)
+                    && Stamp::of(&parent).is_ok_and(|p| p.ctime >= self.clock);
+                let link_is_new = fs::symlink_metadata(&candidate)
+                    .is_ok_and(|l| Stamp::from(&l).ctime >= self.clock);
+                if stamp.ctime >= self.clock
+                    || parent_is_new
+                    || link_is_new
+                    || above.any(|m| m.replaced)
+                {
+                    return Some(candidate);
+                }
+            }
+        }
+        None
+    }
+
+    fn presence_now(&self) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        for name in &self.probed {
+            for root in &self.roots {
+                let there = fs::metadata(root.join(OsStr::from_bytes(name))).is_ok();
+                hasher.update(&[u8::from(there)]);
+            }
+        }
+        request::truncate(&hasher)
+    }
+
+    /// The first of `names` that lies on the search path.
+    pub fn find(roots: &[PathBuf], names: &[Vec<u8>]) -> Option<PathBuf> {
+        names
+            .iter()
+            .flat_map(|n| roots.iter().map(move |r| r.join(OsStr::from_bytes(n))))
+            .find(|p| fs::metadata(p).is_ok())
+    }
+}
+
+/// A watched folder whose stamp isn't the recorded one.
+struct Moved<'a> {
+    folder: &'a Path,
+    /// It is another folder now, or wasn't there.
+    replaced: bool,
+}
+
+/// Whether `path` lies in `folder`, as far as the spelling shows; relative paths lie in `.`.
+fn below(folder: &Path, path: &Path) -> bool {
+    path.starts_with(folder) || (folder == Path::new(".") && path.is_relative())
+}
+
+/// The folder a file lies in; `.` for a bare name.
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// A folder's stamp: its size says nothing.
+fn folder_stamp(stamp: Stamp) -> Stamp {
+    Stamp { size: 0, ..stamp }
+}
+
+/// The folder with its stamp; without times, which no folder has, if they are too new to tell a further change.
+fn stamped(folder: PathBuf, clock: i64) -> (PathBuf, Option<Stamp>) {
+    let stamp = Stamp::of(&folder).ok().map(|s| match s.older_than(clock) {
+        true => folder_stamp(s),
+        false => Stamp {
+            dev: s.dev,
+            ino: s.ino,
+            ..Stamp::default()
+        },
+    });
+    (folder, stamp)
+}
+
+/// A clock reading that is surely past, ns: two seconds ago, the coarsest granularity of a file system in use (FAT).
+pub fn settled_clock() -> i64 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_nanos() as i64);
+    now - 2_000_000_000
+}
+
+/// `root`, or the nearest folder above it that exists: there `root` would appear.
+fn existing_ancestor(root: &Path) -> PathBuf {
+    let mut at = root;
+    loop {
+        if fs::metadata(at).is_ok_and(|m| m.is_dir()) {
+            return at.to_owned();
+        }
+        match at.parent() {
+            Some(p) if !p.as_os_str().is_empty() => at = p,
+            _ => return PathBuf::from(if root.is_absolute() { "/" } else { "." }),
+        }
+    }
+}
+
+/// The names by which files may have been included: what stands behind a search folder, and base names.
+fn included_names(folders: &BTreeSet<PathBuf>, inputs: &[Input]) -> BTreeSet<PathBuf> {
+    let mut names = BTreeSet::new();
+    for path in inputs.iter().map(|i| &i.path) {
+        names.extend(path.file_name().map(PathBuf::from));
+        names.extend(
+            folders
+                .iter()
+                .filter_map(|f| behind(f, path))
+                .map(Path::to_owned),
+        );
+    }
+    names
+}
+
+/// `path` as seen from `folder`, if it lies there. gcc leaves the `./` off that `-I.` gives (compiler-options.md, D1).
+fn behind<'a>(folder: &Path, path: &'a Path) -> Option<&'a Path> {
+    let rest = path
+        .strip_prefix(folder)
+        .ok()
+        .or((folder == Path::new(".") && path.is_relative()).then_some(path));
+    rest.filter(|r| !r.as_os_str().is_empty())
+}
+
+/// The folders, below a search folder, that included or tested names lie in.
+fn sub_folders(roots: &[PathBuf], inputs: &[Input], probed: &[Vec<u8>]) -> BTreeSet<PathBuf> {
+    let mut folders = BTreeSet::new();
+    let mut add = |name: &Path| {
+        let mut at = name.parent();
+        while let Some(folder) = at.filter(|f| !f.as_os_str().is_empty()) {
+            folders.insert(folder.to_owned());
+            at = folder.parent();
+        }
+    };
+    for rest in inputs
+        .iter()
+        .flat_map(|i| roots.iter().filter_map(|r| behind(r, &i.path)))
+    {
+        add(rest);
+    }
+    for name in probed {
+        add(Path::new(OsStr::from_bytes(name)));
+    }
+    folders
+}

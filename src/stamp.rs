@@ -1,0 +1,59 @@
+//! What `stat` says of a file, as far as it tells one content from another.
+//!
+//! The times are nanoseconds since the epoch. A stamp that is equal proves nothing if the file changed within the tick of the
+//! file-system clock in which the stamp was taken (4 ms at HZ=250): whoever keeps one compares its `ctime` with the clock
+//! ([`Stamp::older_than`]) first.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Device, inode, size and times of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stamp {
+    /// Device number.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time, ns.
+    pub mtime: i64,
+    /// Status change time, ns: nobody can set it.
+    pub ctime: i64,
+}
+
+impl Stamp {
+    /// The stamp of what `path` names, symbolic links followed.
+    pub fn of(path: &Path) -> io::Result<Stamp> {
+        fs::metadata(path).map(|m| Stamp::from(&m))
+    }
+
+    /// Whether the file last changed before `clock` (ns of the same file system's clock).
+    pub fn older_than(&self, clock: i64) -> bool {
+        self.ctime < clock && self.mtime < clock
+    }
+
+    /// The same file with the same content, as far as a rename or a hard link, which touch only `ctime`, let one tell.
+    pub fn same_content(&self, other: &Stamp) -> bool {
+        self.ino == other.ino && self.size == other.size && self.mtime == other.mtime
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(m: &Metadata) -> Stamp {
+        Stamp {
+            dev: m.dev(),
+            ino: m.ino(),
+            size: m.size(),
+            mtime: nanoseconds(m.mtime(), m.mtime_nsec()),
+            ctime: nanoseconds(m.ctime(), m.ctime_nsec()),
+        }
+    }
+}
+
+/// Seconds and nanoseconds as one number; saturates for times no clock shows (a file dated to the year 3000).
+fn nanoseconds(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
