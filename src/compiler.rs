@@ -57,27 +57,26 @@ impl Compiler {
         Mark(config.inner()).extended(&self.ids)
     }
 
-    /// Which option grammar to expect, by the name of the compiler and, where that says nothing (`cc`), of the file behind its
-    /// links. A guess, which [`crate::identity`] confirms: `gcc` is clang on macOS.
+    /// Which option grammar to expect, by the name of the compiler and, where that says nothing (`cc`), by the names that its
+    /// symbolic links lead over. A guess, which [`crate::identity`] confirms: `gcc` is clang on macOS.
     pub fn likely_dialect(&self) -> Dialect {
-        let says = |path: &Path| {
+        let mut path = self.proper.clone();
+        // Links of links end somewhere: the kernel follows 40.
+        for _ in 0..40 {
             let name = path.file_name().unwrap_or_default().as_bytes();
             let has = |word: &[u8]| name.windows(word.len()).any(|part| part == word);
             if has(b"clang") {
-                Some(Dialect::Clang)
-            } else if has(b"gcc") || has(b"g++") {
-                Some(Dialect::Gcc)
-            } else {
-                None
+                return Dialect::Clang;
             }
-        };
-        says(&self.proper)
-            .or_else(|| {
-                fs::canonicalize(&self.proper)
-                    .ok()
-                    .and_then(|path| says(&path))
-            })
-            .unwrap_or(Dialect::Gcc)
+            if has(b"gcc") || has(b"g++") {
+                return Dialect::Gcc;
+            }
+            let Ok(target) = fs::read_link(&path) else {
+                break;
+            };
+            path = path.parent().unwrap_or(Path::new("")).join(target);
+        }
+        Dialect::Gcc
     }
 }
 

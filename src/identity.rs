@@ -130,22 +130,6 @@ impl Identity {
             Kind::Gcc | Kind::Unknown => Dialect::Gcc,
         }
     }
-
-    /// An identity without any file, for tests of what uses identities.
-    #[cfg(test)]
-    pub(crate) fn example(kind: Kind, version: (u32, u32, u32)) -> Identity {
-        let target = "x86_64-linux-gnu".to_owned();
-        Identity {
-            kind,
-            version,
-            target,
-            digest: [7; 32],
-            include_dirs: Vec::new(),
-            cached: false,
-            body: vec![0, 0],
-            files_at: 0,
-        }
-    }
 }
 
 /// A compiler, and all else that decides what it will say of itself.
