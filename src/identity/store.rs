@@ -22,8 +22,9 @@
 //! ```
 //!
 //! What is read holds if every file still has its stamp, nothing absent has appeared, and every name is still found on PATH
-//! where it was: about 30 calls of `stat` for gcc, 85 µs where one takes 2.3 µs. Anything else, and anything that can't be read, is a miss: the
-//! compiler is asked again and the file replaced. Writing fails in silence; the folder may vanish any time.
+//! where it was: about 30 calls of `stat` for gcc, 85 µs where one takes 2.3 µs. Anything else, and anything that can't be
+//! read, is a miss: the compiler is asked again and the file replaced. Writing fails in silence; the folder may vanish any
+//! time.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, OpenOptions};
