@@ -316,6 +316,7 @@ impl Scan<'_> {
             .any(|input| input.language.is_some_and(Language::is_header));
         match self.stage {
             Some(stage) => self.compile(words, stage),
+            None if headers && self.links => Err(Reason::PrecompiledHeader),
             None if headers => self.compile(words, Stage::Object),
             None => self.link(words),
         }

@@ -130,7 +130,7 @@ impl fmt::Display for Reason {
                 write!(f, "{} makes the command run in place: {why}", Shown(option))
             }
             Reason::SeveralOutputs => f.write_str("the output is given more than once"),
-            Reason::PrecompiledHeader => f.write_str("a precompiled header is never skipped"),
+            Reason::PrecompiledHeader => f.write_str("the output is a precompiled header"),
         }
     }
 }

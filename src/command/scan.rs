@@ -97,6 +97,8 @@ pub(super) struct Scan<'a> {
     pub(super) linker_dirs: Vec<OsString>,
     pub(super) relocatable: bool,
     pub(super) linker_asks: Option<usize>,
+    /// A word for the linker, or a library: then a header without `-c` is followed by a link.
+    pub(super) links: bool,
     awaited: Awaited,
     assembler_awaits: bool,
     compiler_awaits: bool,
@@ -149,6 +151,7 @@ impl<'a> Scan<'a> {
             linker_dirs: Vec::new(),
             relocatable: false,
             linker_asks: None,
+            links: false,
             awaited: Awaited::Nothing,
             assembler_awaits: false,
             compiler_awaits: false,
@@ -489,6 +492,7 @@ impl<'a> Scan<'a> {
     }
 
     fn linker_word(&mut self, text: &[u8], word: usize, piece: Option<usize>) {
+        self.links = true;
         match std::mem::replace(&mut self.awaited, Awaited::Nothing) {
             Awaited::Nothing => {}
             Awaited::Value => return,
@@ -522,6 +526,7 @@ impl<'a> Scan<'a> {
     }
 
     fn library(&mut self, name: &[u8], word: usize, piece: Option<usize>) {
+        self.links = true;
         self.libraries.push(Library {
             word,
             piece,
