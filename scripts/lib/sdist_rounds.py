@@ -101,6 +101,7 @@ class Stress:
     cflags: str | None = None
     setuptools: str | None = None
     timeout: float = 1800.0  # seconds for one build
+    once: bool = False  # more compiles than different compile commands are a fault
     json_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -130,6 +131,7 @@ class Stress:
         pristine = self._unpack(self._fetch())
         venv = self._build_venv(pristine)
         truth = self._truth(venv, pristine)
+        reference_calls = truth.rounds[0].calls
         reference, unstable = truth.rounds[0].modules, set(truth.differing[1])
         judged = [truth]
         for compilers, label, _ in ways:
@@ -138,7 +140,11 @@ class Stress:
         bad = [way for way, (_, _, must) in zip(judged[1:], ways) if must and way.right != len(way.rounds)]
         if self.json_file:
             self._write_json(judged, unstable)
-        return WRONG if bad else 0
+        needed = reference_calls.requests
+        wasteful = [way for way in judged[1:] if self.once and any(built.calls.compiles > needed for built in way.rounds)]
+        for way in wasteful:
+            note(f"{way.label}: more than the {needed} compiles that were needed (--once)")
+        return WRONG if bad or wasteful else 0
 
     # -- the sdist and its venv
 

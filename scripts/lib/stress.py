@@ -25,6 +25,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cflags", metavar="STR", help="CFLAGS of all builds; write --cflags=-flto")
     parser.add_argument("--setuptools", metavar="VERSION", help="build with this setuptools")
     parser.add_argument(
+        "--once", action="store_true", help="a build that runs more compiles than there are different ones is bad too"
+    )
+    parser.add_argument(
         "--wrapper",
         metavar="CMD",
         help="build in parallel with CC=CMD instead of objguard-cc; `plain` is the plain compiler, counted",
@@ -57,6 +60,7 @@ def main() -> int:
         cflags=given.cflags,
         setuptools=given.setuptools,
         timeout=given.timeout,
+        once=given.once,
         json_file=given.json,
     )
     needs.require(needs.BUILD)

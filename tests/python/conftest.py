@@ -59,6 +59,11 @@ print(json.dumps(answers))
 """
 
 
+def end(text: str, lines: int = 30, width: int = 300) -> str:
+    """The end of what a build printed; compiler commands are long."""
+    return "\n".join(line[:width] for line in text.splitlines()[-lines:])
+
+
 @dataclass
 class Space:
     """One test's folder and the builds in it."""
@@ -110,7 +115,7 @@ class Space:
         self.log.unlink(missing_ok=True)
         with self.start(list(arguments), way, **more) as process:
             printed = process.communicate()[0]
-        assert process.returncode == 0, f"exit code {process.returncode} of {shlex.join(arguments)}:\n{printed}"
+        assert process.returncode == 0, f"exit code {process.returncode} of {shlex.join(arguments)}:\n{end(printed)}"
         return printed
 
     def build_ext(self, *arguments: str, jobs: int = 1, way: str = "objguard", **more: str) -> Calls:

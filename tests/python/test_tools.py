@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import modules
+import needs
+import run_tests
 from compilers import Calls
 from conftest import ROOT
 from places import TOOLS
@@ -114,3 +116,29 @@ def test_missing_python_is_said(tmp_path: Path) -> None:
     done = run(ROOT / "scripts" / "demo", cwd=tmp_path, PYTHON="no-such-python")
     assert done.returncode == 2
     assert "no-such-python" in done.stderr
+
+
+def test_sums_of_cargo_test() -> None:
+    """scripts/test counts what cargo test says, and a test that can't run here isn't counted as passed."""
+    suite = run_tests.Suite("x")
+    for line in (
+        "test a ... ok",
+        "not run here: clang_lto: `clang` is not installed",
+        "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+        "test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+    ):
+        run_tests.count(line, suite)
+    assert (suite.passed, suite.failed, len(suite.not_run)) == (6, 1, 2)
+
+
+def test_what_may_be_left_out(capsys: pytest.CaptureFixture) -> None:
+    """A test that didn't run is a failure, unless --without allows what it lacks."""
+    suite = run_tests.Suite("x", passed=5, not_run=["clang_lto: `clang` is not installed"])
+    assert run_tests.report([suite], [], []) == 1
+    assert "5 passed, 1 failed, 0 skipped" in capsys.readouterr().out
+    assert run_tests.report([suite], [], ["ccache"]) == 1
+    assert run_tests.report([suite], [], ["clang"]) == 0
+    assert "5 passed, 0 failed, 1 skipped" in capsys.readouterr().out
+    [ccache] = [need for need in needs.FOR_TESTS if need.name == "ccache"]
+    assert run_tests.report([suite], [ccache], ["clang"]) == 1
+    assert "what needs ccache" in capsys.readouterr().out

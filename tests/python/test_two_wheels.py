@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import modules
-from conftest import VALUES, Space
+from conftest import VALUES, Space, end
 
 
 class Reader:
@@ -51,7 +51,7 @@ class Reader:
 
 @pytest.mark.parametrize("package", ("twins", "twins-cxx", "quartet"))
 @pytest.mark.parametrize("cflags", ("", "-flto"))
-def test_two_at_once(space: Space, setuptools_version: str, package: str, cflags: str, request) -> None:
+def test_two_at_once(space: Space, setuptools_version: str, package: str, cflags: str) -> None:
     """Isolated builds, parallel ones each. The two get folders of their own for what is setuptools' own and not a
     compiler's output (the wheel's staging folder, egg-info): there the two would meet without any compiler."""
     space.fresh(package)
@@ -74,7 +74,7 @@ def test_two_at_once(space: Space, setuptools_version: str, package: str, cflags
             )
         printed = [process.communicate()[0] for process in started]
     for process, text in zip(started, printed):
-        assert process.returncode == 0, text
+        assert process.returncode == 0, end(text)
     assert reader.torn == []
     assert reader.reads > 0
     for name in ("left", "right"):
