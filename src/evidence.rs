@@ -272,19 +272,22 @@ fn by_flags(
     };
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
     for (n, near) in open {
-        // Newest first: of variants with the same flags (a header was edited in between) the newest stands.
+        // Newest first: of variants of one request (a header was edited in between) the newest stands. Requests that flags
+        // don't tell apart (another directory, variable or compiler) can't be told by them.
         for near in near.iter().rev() {
             let signature = signature(*n, &near.claim.variant);
-            if !candidates
+            match candidates
                 .iter()
-                .any(|c| c.object == *n && c.signature == signature)
+                .find(|c| c.object == *n && c.signature == signature)
             {
-                candidates.push(Candidate {
+                Some(same) if same.claim.key != near.claim.key => return,
+                Some(_) => {}
+                None => candidates.push(Candidate {
                     object: *n,
                     variant: near.claim.variant,
                     signature,
                     claim: near.claim,
-                });
+                }),
             }
         }
     }

@@ -77,12 +77,6 @@ pub struct Record {
     pub search: Search,
 }
 
-impl Default for Variant {
-    fn default() -> Self {
-        Variant([0; 16])
-    }
-}
-
 impl Record {
     /// Reads the record at `path`; `None` if there is none that can be used.
     pub fn read(path: &Path) -> Option<Record> {

@@ -28,7 +28,7 @@ use crate::identity::Identity;
 pub struct Key(pub [u8; 16]);
 
 /// One content of an object: request key and the hashes of what was read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
 pub struct Variant(pub [u8; 16]);
 
 macro_rules! short_names {

@@ -48,17 +48,16 @@ impl Scanner {
 
     /// What `text` says.
     pub fn scan(&self, text: &[u8]) -> Findings {
-        let mut found = Findings::default();
-        found.clock = self
-            .clock
-            .iter()
-            .find(|(_, f)| f.find(text).is_some())
-            .map(|(word, _)| *word);
-        found.embeds = self
+        let clock = self.clock.iter().find(|(_, f)| f.find(text).is_some());
+        let embeds = self
             .embeds
             .iter()
-            .find(|(word, f)| f.find_iter(text).any(|at| embeds(word, text, at)))
-            .map(|(word, _)| *word);
+            .find(|(word, f)| f.find_iter(text).any(|at| embeds(word, text, at)));
+        let mut found = Findings {
+            clock: clock.map(|(word, _)| *word),
+            embeds: embeds.map(|(word, _)| *word),
+            ..Findings::default()
+        };
         for at in self.has_include.find_iter(text) {
             tested(text, at, at + "has_include".len(), &mut found);
         }

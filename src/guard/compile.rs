@@ -143,7 +143,7 @@ enum Place {
     /// In scratch, with the names of its output kept right; the object is held meanwhile.
     Named,
     /// At the path itself, exactly as written; the object is held meanwhile.
-    InPlace,
+    Here,
 }
 
 fn placement(session: &Session<'_>, command: &Compile, identity: &Identity) -> Place {
@@ -151,16 +151,16 @@ fn placement(session: &Session<'_>, command: &Compile, identity: &Identity) -> P
         .iter()
         .any(|n| session.variable(n).is_some())
     {
-        return Place::InPlace;
+        return Place::Here;
     }
     match command.placement {
         // What its dependency options mean isn't known.
         Placement::Staged if identity.kind == Kind::Unknown && command.depfile.is_some() => {
-            Place::InPlace
+            Place::Here
         }
         Placement::Staged => Place::Staged,
         Placement::Named if identity.kind == Kind::Gcc && identity.version.0 >= 11 => Place::Named,
-        Placement::Named | Placement::InPlace(_) => Place::InPlace,
+        Placement::Named | Placement::InPlace(_) => Place::Here,
     }
 }
 
@@ -182,7 +182,7 @@ fn never_skipped(session: &Session<'_>, command: &Compile, identity: &Identity) 
         Placement::Named if command.side_outputs.is_empty() => {
             return Some("it writes files beside the object whose names aren't known".into());
         }
-        Placement::Named if placement(session, command, identity) == Place::InPlace => {
+        Placement::Named if placement(session, command, identity) == Place::Here => {
             return Some(
                 "it runs in place, and what it writes beside the object isn't tracked".into(),
             );
@@ -397,11 +397,11 @@ impl Guarded<'_> {
         signals::catch();
         match self.place {
             Place::Staged => self.staged(why, waited, None),
-            Place::Named | Place::InPlace => {
+            Place::Named | Place::Here => {
                 let held = Held::take(self.state, &self.target.path)
                     .map_err(cannot("lock", &self.state.publish_lock()))?;
                 match self.place {
-                    Place::InPlace => self.in_place(why, waited, held),
+                    Place::Here => self.in_place(why, waited, held),
                     _ => self.staged(why, waited, Some(held)),
                 }
             }
