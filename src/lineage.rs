@@ -138,6 +138,13 @@ mod platform {
             .is_ok_and(|s| s.start == start && s.state != b'Z' && s.state != b'X')
     }
 
+    /// The command name of a process, as ps(1) shows it: at most 15 bytes.
+    pub fn name(pid: u32) -> Option<String> {
+        let mut name = Vec::new();
+        read_into(&format!("/proc/{pid}/comm"), &mut name).ok()?;
+        Some(String::from_utf8_lossy(&name).trim_end().to_owned())
+    }
+
     struct Stat {
         state: u8,
         parent: u32,
@@ -281,6 +288,11 @@ mod platform {
         }
     }
 
+    /// Not known.
+    pub fn name(_pid: u32) -> Option<String> {
+        None
+    }
+
     /// Whether there is a process of that id.
     pub fn alive(pid: u32, _start: u64) -> bool {
         // SAFETY: signal 0 only asks.
@@ -291,4 +303,4 @@ mod platform {
     }
 }
 
-pub use platform::{alive, read};
+pub use platform::{alive, name, read};

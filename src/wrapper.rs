@@ -75,7 +75,7 @@ fn guarded(
             concurrent: false,
             steps: Vec::new(),
         },
-        events: Events::new(config.log.clone()),
+        events: Events::of(config),
     };
     let why = if config.disable {
         "OBJGUARD_DISABLE is set".into()
