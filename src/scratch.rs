@@ -55,6 +55,19 @@ impl Scratch {
             match state::make_private(&dir) {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                // Swept between two calls.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && attempt < 100 => {
+                    if fs::metadata(if parent.as_os_str().is_empty() {
+                        Path::new(".")
+                    } else {
+                        parent
+                    })
+                    .is_ok()
+                    {
+                        continue;
+                    }
+                    return Err(e);
+                }
                 Err(e) => return Err(e),
             }
             // A sweeper may come between the mkdir and the lock: then this folder is its, and another is made.
@@ -149,13 +162,38 @@ pub fn sweep(parent: &Path, prefix: &str) {
             continue;
         };
         // SAFETY: geteuid has no preconditions and cannot fail.
-        let ours = handle
-            .metadata()
-            .is_ok_and(|m| m.uid() == unsafe { libc::geteuid() });
-        if ours && matches!(lock::try_lock_file(&handle), Ok(true)) {
+        let euid = unsafe { libc::geteuid() };
+        let stray = handle.metadata().is_ok_and(|m| {
+            m.uid() == euid && (!owner_lives(&name, prefix) || older_than_a_minute(&m))
+        });
+        if stray && matches!(lock::try_lock_file(&handle), Ok(true)) {
             let _ = fs::remove_dir_all(&path);
         }
     }
+}
+
+/// Whether there is a process of the id that begins a scratch's name: it may be about to lock its folder. In another pid
+/// namespace that says nothing; then the lock decides alone, and an owner whose folder went in between makes another.
+fn owner_lives(name: &OsStr, prefix: &str) -> bool {
+    let id = name.as_encoded_bytes()[prefix.len()..]
+        .split(|b| *b == b'-')
+        .next()
+        .unwrap_or_default();
+    let Some(pid) = std::str::from_utf8(id)
+        .ok()
+        .and_then(|id| i32::from_str_radix(id, 16).ok())
+    else {
+        return false;
+    };
+    // SAFETY: signal 0 only asks.
+    pid > 0
+        && (unsafe { libc::kill(pid, 0) } == 0
+            || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM))
+}
+
+fn older_than_a_minute(meta: &fs::Metadata) -> bool {
+    meta.modified()
+        .is_ok_and(|m| m.elapsed().is_ok_and(|age| age.as_secs() > 60))
 }
 
 /// Makes `from` the file at `to`, in one step.
