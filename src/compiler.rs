@@ -3,6 +3,7 @@
 //! | invoked as | the real compiler |
 //! |---|---|
 //! | `objguard-cc`, `objguard-c++` | `$OBJGUARD_CC`, `$OBJGUARD_CXX`; unset: the first `cc`, `c++` on PATH that isn't objguard |
+//! | a link in the private folder of `objguard run` | as that link's role says ([`Config::role`]) |
 //! | any other name (`gcc`, `x86_64-linux-gnu-g++`) | the first program of that name on PATH that isn't objguard; the two variables don't count |
 //! | `objguard CC ARGS…` | `CC`, as written |
 //!
@@ -27,6 +28,7 @@ use crate::config::Config;
 use names::Launcher;
 use programs::{Found, Id, Mark, Miss, Own, Search};
 
+pub(crate) use names::{driver, split};
 pub(crate) use programs::{each_on_path, executable};
 
 /// A real compiler and how to call it: `program` with `argv0`, then `words`, then `flags`, then the user's arguments.
@@ -112,6 +114,9 @@ fn resolve_beside(
         own,
         mark: Mark(config.inner()),
     };
+    let invoked_as = config
+        .role(Path::new(invoked_as))
+        .map_or(invoked_as, OsStr::new);
     let name = Path::new(invoked_as)
         .file_name()
         .unwrap_or(OsStr::new("objguard-cc"));

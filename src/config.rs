@@ -8,7 +8,7 @@
 //! | `OBJGUARD_AMBIGUOUS` | `error` or `newest` | what a link does when nothing tells which variant is meant |
 //! | `OBJGUARD_LOG` | a file | events are appended to it |
 //! | `OBJGUARD_DEBUG` | yes or no | say on stderr what is decided and why |
-//! | `OBJGUARD_RUN` | opaque | set by `objguard run` for what it starts |
+//! | `OBJGUARD_RUN` | a folder | set by `objguard run` for what it starts: where its links are ([`Config::role`]) |
 //! | `OBJGUARD_INNER` | opaque | set for the compilers that objguard runs ([`Config::is_inner`]) |
 //! | `OBJGUARD` | anything | the switch of the setuptools plug-in; not looked at here |
 //!
@@ -17,7 +17,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -36,6 +36,13 @@ pub const VARIABLES: [&str; 9] = [
 
 /// The mark in the environment of the compilers that objguard runs.
 pub const INNER: &str = "OBJGUARD_INNER";
+
+/// The folders of links that `objguard run` makes, and what the links in them stand for.
+pub const ROLES: [(&str, &str); 3] = [
+    ("cc", "objguard-cc"),
+    ("cxx", "objguard-c++"),
+    ("ar", "objguard-ar"),
+];
 
 /// What a link does when nothing tells which variant of an object is meant (DESIGN, section 5, 2d).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -64,7 +71,7 @@ pub struct Config {
     pub log: Option<PathBuf>,
     /// Say on stderr what is decided and why.
     pub debug: bool,
-    /// The id of the `objguard run` that this runs below.
+    /// The private folder of the `objguard run` that this runs below; tells runs apart as well.
     pub run: Option<OsString>,
     /// The programs that outer instances already ran, as `compiler` writes them.
     inner: Option<OsString>,
@@ -110,6 +117,16 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// The name that a link of `objguard run` stands for. Below its private folder, `cc/gcc` is `objguard-cc`: the folder says
+    /// which of our variables holds the real program, the link's name is there for builds that look for one in `$CC`.
+    pub fn role(&self, invoked_as: &Path) -> Option<&'static str> {
+        let below = invoked_as.strip_prefix(self.run.as_deref()?).ok()?;
+        let folder = below.parent()?;
+        ROLES
+            .into_iter()
+            .find_map(|(name, role)| (folder == Path::new(name)).then_some(role))
     }
 
     /// Whether this was started by a compiler that another objguard runs (a `cc` script that ends in `exec objguard-cc "$@"`).
@@ -208,6 +225,23 @@ mod tests {
         assert_eq!(config.log, Some(PathBuf::from("build/log")));
         assert_eq!(config.run.as_deref(), Some(OsStr::new("7")));
         assert_eq!(config.inner(), Some(OsStr::new("1.2")));
+    }
+
+    #[test]
+    fn links_of_a_run_stand_for_ours() {
+        let config = read(&[("OBJGUARD_RUN", "/tmp/r")]).unwrap();
+        for (path, role) in [
+            ("/tmp/r/cc/gcc", Some("objguard-cc")),
+            ("/tmp/r/cxx/clang++-14", Some("objguard-c++")),
+            ("/tmp/r/ar/gcc-ar", Some("objguard-ar")),
+            ("/tmp/r/bin/gcc", None),
+            ("/tmp/r/cc/deeper/gcc", None),
+            ("/usr/bin/gcc", None),
+            ("gcc", None),
+        ] {
+            assert_eq!(config.role(Path::new(path)), role, "{path}");
+        }
+        assert_eq!(Config::default().role(Path::new("/tmp/r/cc/gcc")), None);
     }
 
     #[test]

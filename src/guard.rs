@@ -27,7 +27,7 @@ mod lookup;
 pub use compile::compile;
 pub use held::Held;
 pub use link::link;
-pub use lookup::{Hit, lookup};
+pub use lookup::{Hit, lookup, standing};
 
 /// What became of a command.
 #[derive(Debug)]

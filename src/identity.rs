@@ -123,6 +123,17 @@ impl Identity {
         store::tools(&self.body, self.files_at)
     }
 
+    /// What it is, for people: `gcc 12.2.0 (x86_64-linux-gnu)`.
+    pub fn describe(&self) -> String {
+        let (major, minor, patch) = self.version;
+        let name = match self.kind {
+            Kind::Gcc => "gcc",
+            Kind::Clang => "clang",
+            Kind::Unknown => return "neither gcc nor clang".into(),
+        };
+        format!("{name} {major}.{minor}.{patch} ({})", self.target)
+    }
+
     /// Its option grammar; an unknown compiler is read like gcc.
     pub fn dialect(&self) -> Dialect {
         match self.kind {
@@ -148,19 +159,6 @@ pub struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// The `-x` under which to ask. What has been preprocessed is compiled by the same programs, and asking about that or
-    /// about plain assembler would start none.
-    fn language_name(&self) -> &'static str {
-        use Language::*;
-        match self.language {
-            C | CPreprocessed | CHeader | Other => "c",
-            Cxx | CxxPreprocessed | CxxHeader => "c++",
-            ObjC | ObjCPreprocessed | ObjCHeader => "objective-c",
-            ObjCxx | ObjCxxPreprocessed | ObjCxxHeader => "objective-c++",
-            Asm | AsmCpp => "assembler-with-cpp",
-        }
-    }
-
     fn path(&self) -> Option<&OsStr> {
         variables::get(self.environment, "PATH")
     }
@@ -192,12 +190,33 @@ impl Question<'_> {
         self.probe_flags
             .iter()
             .for_each(|flag| item(6, flag.as_bytes()));
-        item(7, self.language_name().as_bytes());
+        item(7, asked_as(self.language).as_bytes());
         variables::key_values(self.environment, |number, value| {
             item(100 + number as u8, value)
         });
         *hasher.finalize().as_bytes()
     }
+}
+
+/// The `-x` under which to ask. What has been preprocessed is compiled by the same programs, and asking about that or about
+/// plain assembler would start none.
+pub fn asked_as(language: Language) -> &'static str {
+    use Language::*;
+    match language {
+        C | CPreprocessed | CHeader | Other => "c",
+        Cxx | CxxPreprocessed | CxxHeader => "c++",
+        ObjC | ObjCPreprocessed | ObjCHeader => "objective-c",
+        ObjCxx | ObjCxxPreprocessed | ObjCxxHeader => "objective-c++",
+        Asm | AsmCpp => "assembler-with-cpp",
+    }
+}
+
+/// A language that is asked about by this name; `None`: there is none.
+pub fn asked_about(name: &str) -> Option<Language> {
+    use Language::*;
+    [C, Cxx, ObjC, ObjCxx, AsmCpp]
+        .into_iter()
+        .find(|language| asked_as(*language) == name)
 }
 
 /// The identity of the compiler: from the first of `cache` that has it, else by asking the compiler; then it is kept in the

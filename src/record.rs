@@ -3,7 +3,7 @@
 //! # Format
 //!
 //! ```text
-//! "OGREC01\n"   8 bytes: magic and version
+//! "OGREC02\n"   8 bytes: magic and version
 //! sum           32 bytes: BLAKE3 of what follows
 //! body          fields in the order of `Record::write`
 //! ```
@@ -25,7 +25,7 @@ use crate::scratch;
 use crate::search::Search;
 use crate::stamp::Stamp;
 
-const MAGIC: &[u8; 8] = b"OGREC01\n";
+const MAGIC: &[u8; 8] = b"OGREC02\n";
 
 /// A file written beside the object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,6 +36,21 @@ pub struct Side {
     pub stamp: Stamp,
     /// Its content.
     pub hash: [u8; 16],
+}
+
+/// The compiler that made a variant: enough to ask it again what it is, and to tell a user what it was.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Maker {
+    /// The program and the words before the user's; empty: not known.
+    pub command: Vec<OsString>,
+    /// How it calls itself, with version and target.
+    pub name: String,
+    /// [`crate::identity::Identity::digest`].
+    pub digest: [u8; 32],
+    /// The words of the command line that it was asked with.
+    pub probe_flags: Vec<OsString>,
+    /// The language it was asked for ([`crate::identity::asked_as`]).
+    pub language: String,
 }
 
 /// What is known of one request's last compile.
@@ -63,6 +78,8 @@ pub struct Record {
     pub diagnostics: [u8; 16],
     /// The depfile that the user asked for.
     pub depfile: Option<Vec<u8>>,
+    /// The compiler.
+    pub maker: Maker,
     /// The words that decide the content, for comparing variants.
     pub flags: Vec<OsString>,
     /// The source, as spelled.
@@ -137,6 +154,13 @@ impl Writer {
         self.bytes(path.as_os_str().as_bytes());
     }
 
+    fn words(&mut self, words: &[OsString]) {
+        self.number(words.len() as u64);
+        for word in words {
+            self.bytes(word.as_bytes());
+        }
+    }
+
     fn optional(&mut self, bytes: Option<&[u8]>) {
         self.number(u64::from(bytes.is_some()));
         if let Some(bytes) = bytes {
@@ -177,10 +201,12 @@ impl Writer {
         self.number(u64::from(r.coloured));
         self.out.extend_from_slice(&r.diagnostics);
         self.optional(r.depfile.as_deref());
-        self.number(r.flags.len() as u64);
-        for flag in &r.flags {
-            self.bytes(flag.as_bytes());
-        }
+        self.words(&r.maker.command);
+        self.bytes(r.maker.name.as_bytes());
+        self.out.extend_from_slice(&r.maker.digest);
+        self.words(&r.maker.probe_flags);
+        self.bytes(r.maker.language.as_bytes());
+        self.words(&r.flags);
         self.path(&r.source);
         self.path(&r.directory);
         self.number(r.sides.len() as u64);
@@ -261,6 +287,10 @@ impl<'a> Reader<'a> {
         self.bytes().map(|b| PathBuf::from(OsStr::from_bytes(b)))
     }
 
+    fn words(&mut self) -> Option<Vec<OsString>> {
+        self.list(|r| r.bytes().map(|b| OsString::from_vec(b.to_vec())))
+    }
+
     fn flag(&mut self) -> Option<bool> {
         match self.number()? {
             0 => Some(false),
@@ -330,7 +360,14 @@ impl<'a> Reader<'a> {
             coloured: self.flag()?,
             diagnostics: self.hash()?,
             depfile: self.optional()?.map(<[u8]>::to_vec),
-            flags: self.list(|r| r.bytes().map(|b| OsString::from_vec(b.to_vec())))?,
+            maker: Maker {
+                command: self.words()?,
+                name: text(self.bytes()?)?,
+                digest: self.take(32)?.try_into().ok()?,
+                probe_flags: self.words()?,
+                language: text(self.bytes()?)?,
+            },
+            flags: self.words()?,
             source: self.path()?,
             directory: self.path()?,
             sides: self.list(|r| {
@@ -401,6 +438,13 @@ mod tests {
             coloured: true,
             diagnostics: [8; 16],
             depfile: Some(b"x.o: x.c\n".to_vec()),
+            maker: Maker {
+                command: vec!["/usr/bin/ccache".into(), "gcc".into()],
+                name: "gcc 12.2.0".into(),
+                digest: [6; 32],
+                probe_flags: vec!["-m32".into()],
+                language: "c".into(),
+            },
             flags: vec!["-DA".into(), OsString::from_vec(vec![0xff])],
             source: "x.c".into(),
             directory: "/d".into(),

@@ -1,18 +1,23 @@
 //! The signals that end a build: passed on to the compiler, then died by.
 //!
-//! A handler can reach nothing but statics, so this module has the crate's only ones: the signal that came and the child to
-//! tell. make and terminals expect a command that got SIGINT to die by SIGINT; and a wrapper that dies at once would leave its
+//! A handler can reach nothing but statics, so this module has the crate's only ones: the signal that came, how many came from
+//! another process, and the child to tell. make and terminals expect a command that got SIGINT to die by SIGINT; and a wrapper that dies at once would leave its
 //! scratch and the compiler behind (compiler-options.md, H).
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 static CAUGHT: AtomicI32 = AtomicI32::new(0);
 static CHILD: AtomicI32 = AtomicI32::new(0);
+static SENT: AtomicU32 = AtomicU32::new(0);
 
 const FORWARDED: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
-extern "C" fn note(signal: libc::c_int) {
+extern "C" fn note(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     CAUGHT.store(signal, Ordering::SeqCst);
+    // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo_t.
+    if !info.is_null() && unsafe { (*info).si_pid() } != 0 {
+        SENT.fetch_add(1, Ordering::SeqCst);
+    }
     let child = CHILD.load(Ordering::SeqCst);
     if child > 0 {
         // SAFETY: kill is async-signal-safe (signal-safety(7)); the child isn't reaped while its id stands here.
@@ -33,6 +38,7 @@ pub fn catch() {
             }
             let mut new: libc::sigaction = std::mem::zeroed();
             new.sa_sigaction = note as *const () as libc::sighandler_t;
+            new.sa_flags = libc::SA_SIGINFO;
             libc::sigemptyset(&mut new.sa_mask);
             // No SA_RESTART: waiting for a lock must end.
             libc::sigaction(signal, &new, std::ptr::null_mut());
@@ -46,6 +52,12 @@ pub fn caught() -> Option<i32> {
         0 => None,
         signal => Some(signal),
     }
+}
+
+/// How many signals came from a process. Those that a terminal sends go to every process in front of it: nobody need pass
+/// them on.
+pub fn sent() -> u32 {
+    SENT.load(Ordering::SeqCst)
 }
 
 /// Names the child that signals are passed on to; 0: none. One that came just before is passed on now.

@@ -62,7 +62,7 @@ pub(super) enum Launcher {
 
 /// The language that the driver called `name` takes `.c` for, if the name is that of a compiler: prefixes and suffixes count
 /// for nothing (`x86_64-linux-gnu-g++-12`, `i686-w64-mingw32-gcc-posix`, `clang++14`).
-pub(super) fn driver(name: &[u8]) -> Option<Driver> {
+pub(crate) fn driver(name: &[u8]) -> Option<Driver> {
     let mut driver = None;
     for piece in name.split(|b| *b == b'-') {
         let end = piece
@@ -93,7 +93,7 @@ pub(super) fn launcher(name: &[u8]) -> Option<Launcher> {
 
 /// Splits a command as a POSIX shell would: blanks separate, quotes group, backslashes escape. Nothing is expanded.
 /// `None`: a quote isn't closed.
-pub(super) fn split(command: &[u8]) -> Option<Vec<OsString>> {
+pub(crate) fn split(command: &[u8]) -> Option<Vec<OsString>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut bytes = command.iter().copied();

@@ -15,12 +15,12 @@ use crate::command::{Compile, Dialect, Placement};
 use crate::diagnostics;
 use crate::dirty::Dirty;
 use crate::events::Event;
-use crate::identity::{Identity, Kind};
+use crate::identity::{Identity, Kind, asked_as};
 use crate::inputs::{self, Collected};
 use crate::lock;
 use crate::plan::{self, Additions};
 use crate::process::{self, Ended, Outcome, Stderr};
-use crate::record::{Record, Side};
+use crate::record::{Maker, Record, Side};
 use crate::request::{self, Key, Request, Variant};
 use crate::scan;
 use crate::scratch::{self, Scratch};
@@ -544,6 +544,7 @@ impl Guarded<'_> {
             coloured: self.coloured,
             diagnostics: request::diagnostics_digest(self.session.environment),
             depfile: self.command.depfile.as_ref().and(text),
+            maker: self.maker(),
             flags: self
                 .command
                 .flag_words()
@@ -567,6 +568,19 @@ impl Guarded<'_> {
             record,
             depfile,
         })
+    }
+
+    fn maker(&self) -> Maker {
+        let compiler = self.session.compiler;
+        let mut command = vec![compiler.program.clone().into_os_string()];
+        command.extend(compiler.words.iter().cloned());
+        Maker {
+            command,
+            name: self.identity.describe(),
+            digest: self.identity.digest,
+            probe_flags: self.command.probe_flags.clone(),
+            language: asked_as(self.command.language).to_owned(),
+        }
     }
 
     /// Looks around on the search path, and for precompiled headers on it.
@@ -654,6 +668,7 @@ impl Guarded<'_> {
                 hash,
                 when: wall_ms(),
                 took,
+                maker: self.maker(),
                 flags: self
                     .command
                     .flag_words()

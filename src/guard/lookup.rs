@@ -35,10 +35,14 @@ pub fn lookup(
     coloured: bool,
 ) -> Result<Hit, Dirty> {
     let record = Record::read(&state.record(key)).ok_or(Dirty::NoRecord)?;
-    fresh(record, environment, coloured)
+    standing(record, environment, coloured)
 }
 
-fn fresh(
+/// [`lookup`] of a record that was read already. Relative names in it are looked up from the working directory.
+///
+/// # Errors
+/// The reason to compile.
+pub fn standing(
     mut record: Record,
     environment: &[(OsString, OsString)],
     coloured: bool,

@@ -61,7 +61,13 @@ pub(super) fn find_out(question: &Question<'_>) -> Result<Facts> {
         facts: Facts::default(),
     };
     let program = &question.compiler.program;
-    let words = ["-E", "-v", "-x", question.language_name(), "/dev/null"];
+    let words = [
+        "-E",
+        "-v",
+        "-x",
+        super::asked_as(question.language),
+        "/dev/null",
+    ];
     let answer = inquiry
         .ask(&words, Wanted::Stderr)
         .with_context(|| format!("cannot run `{}`", program.display()))?;
