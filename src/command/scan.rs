@@ -361,12 +361,7 @@ impl<'a> Scan<'a> {
                 self.named(word, why);
             }
             Effect::Writes(why) => self.writes(value, word, why),
-            Effect::OptInfo => match own.iter().position(|&b| b == b'=') {
-                Some(at) if !matches!(&own[at + 1..], b"stderr" | b"stdout") => {
-                    self.writes(&own[at + 1..], word, "it writes remarks to a file");
-                }
-                _ => {}
-            },
+            Effect::OptInfo => self.remarks(own, word),
             Effect::ListedInput => self.listed_input = Some(word),
             Effect::Never(why) => self.never(word, why),
             Effect::InPlace(why) => self.in_place(word, why),
@@ -478,6 +473,27 @@ impl<'a> Scan<'a> {
         self.named(word, why);
         self.written
             .push((PathBuf::from(OsStr::from_bytes(path)), word));
+    }
+
+    /// `-fopt-info` with what stands behind it: kinds, and `=FILE`.
+    fn remarks(&mut self, text: &[u8], word: usize) {
+        let (kinds, file) = match text.iter().position(|&b| b == b'=') {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        match file {
+            Some(file) if !matches!(file, b"stderr" | b"stdout") => {
+                self.writes(file, word, "it writes remarks to a file");
+            }
+            // Notes hold addresses of the compiler's memory.
+            _ if [&b"all"[..], b"note"]
+                .iter()
+                .any(|kind| kinds.split(|&b| b == b'-').any(|k| k == *kind)) =>
+            {
+                self.never(word, "what it prints differs from run to run");
+            }
+            _ => {}
+        }
     }
 
     fn nested(&mut self, nested: Nested, word: usize) {

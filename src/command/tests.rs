@@ -1,18 +1,30 @@
 //! Tables of command lines and what they add up to.
 
-use super::*;
+mod commands;
+mod links;
+mod options;
 
-/// Splits a line at spaces; `~` stands for a space inside a word.
+use super::*;
+use Dialect::{Clang, Gcc};
+
+/// Splits a line at spaces; `~` stands for a space inside a word, `''` for an empty word.
 fn words(line: &str) -> Vec<OsString> {
-    line.split_whitespace()
-        .map(|word| OsString::from(word.replace('~', " ")))
-        .collect()
+    let word = |word: &str| {
+        if word == "''" {
+            OsString::new()
+        } else {
+            word.replace('~', " ").into()
+        }
+    };
+    line.split_whitespace().map(word).collect()
+}
+
+fn no_files(_: &Path) -> io::Result<Vec<u8>> {
+    Err(io::ErrorKind::NotFound.into())
 }
 
 fn verdict(dialect: Dialect, line: &str) -> Verdict {
-    parse_with(&words(line), Driver::C, dialect, &|_| {
-        Err(io::ErrorKind::NotFound.into())
-    })
+    parse_with(&words(line), Driver::C, dialect, &no_files)
 }
 
 #[track_caller]
@@ -31,43 +43,73 @@ fn link(dialect: Dialect, line: &str) -> Link {
     }
 }
 
-use Dialect::{Clang, Gcc};
-
-#[test]
-fn a_setuptools_compile() {
-    let line = "-Wsign-compare -DNDEBUG -g -fwrapv -O3 -Wall -fPIC -DA=1 -Isrc -I/usr/include/python3.11 \
-                -c src/m.c -o build/temp/src/m.o -O1";
-    for dialect in [Gcc, Clang] {
-        let compile = compile(dialect, line);
-        assert_eq!(compile.source_path(), Path::new("src/m.c"));
-        assert_eq!(compile.output, Path::new("build/temp/src/m.o"));
-        assert_eq!(compile.output_words, Some(12..14));
-        assert_eq!(
-            (compile.stage, compile.language),
-            (Stage::Object, Language::C)
-        );
-        assert_eq!(compile.reuse, Ok(()));
-        assert_eq!(compile.placement, Placement::Staged);
-        assert!(compile.depfile_allowed && compile.debug && !compile.lto && !compile.native);
-        assert_eq!(compile.flag_words().len(), 12);
+/// A verdict in a few words: what it is, where it runs, whether it may be skipped.
+fn brief(verdict: &Verdict) -> String {
+    let place = |placement: &Placement| match placement {
+        Placement::Staged => "staged",
+        Placement::Named => "named",
+        Placement::InPlace(_) => "in place",
+    };
+    match verdict {
+        Verdict::Compile(c) => {
+            let stage = if c.stage == Stage::Object {
+                "object"
+            } else {
+                "assembly"
+            };
+            let reuse = if c.reuse.is_ok() {
+                ""
+            } else {
+                ", never skipped"
+            };
+            format!(
+                "{stage} {} from {:?}, {}{reuse}",
+                c.output.display(),
+                c.language,
+                place(&c.placement)
+            )
+        }
+        Verdict::Link(l) => {
+            let sources = if l.sources { " with sources" } else { "" };
+            let relocatable = if l.relocatable { " relocatable" } else { "" };
+            format!(
+                "link{relocatable} {}{sources}, {}",
+                l.output.display(),
+                place(&l.placement)
+            )
+        }
+        Verdict::PassThrough(reason) => format!("as written: {reason}"),
     }
 }
 
-#[test]
-fn a_setuptools_link() {
-    let link = link(
-        Gcc,
-        "-shared -L. -Wl,-rpath,/x a.o -Xlinker b.o -lm -o m.so -Wl,--whole-archive,x.a",
-    );
-    let inputs: Vec<_> = link
-        .inputs
-        .iter()
-        .map(|i| (i.path.to_str().unwrap(), i.word, i.piece))
-        .collect();
-    assert_eq!(
-        inputs,
-        [("a.o", 3, None), ("b.o", 5, None), ("x.a", 9, Some(1))]
-    );
-    assert_eq!(link.placement, Placement::Staged);
-    assert_eq!(link.libraries.len(), 1);
+/// Checks rows of a line and its verdict in a few words.
+#[track_caller]
+fn check(dialects: &[Dialect], rows: &[(&str, &str)]) {
+    for dialect in dialects {
+        for (line, expected) in rows {
+            assert_eq!(
+                brief(&verdict(*dialect, line)),
+                *expected,
+                "{dialect:?}: {line}"
+            );
+        }
+    }
 }
+
+/// Checks that each option, put into `-c x.c`, gives the placement and reuse named.
+#[track_caller]
+fn check_options(dialects: &[Dialect], options: &[&str], expected: &str) {
+    for dialect in dialects {
+        for option in options {
+            let line = format!("-c {option} x.c -o d/x.o");
+            let wanted = format!("object d/x.o from C, {expected}");
+            assert_eq!(
+                brief(&verdict(*dialect, &line)),
+                wanted,
+                "{dialect:?}: {line}"
+            );
+        }
+    }
+}
+
+const BOTH: &[Dialect] = &[Gcc, Clang];

@@ -378,7 +378,6 @@ pub(super) const ROWS: &[Row] = &[
     row("-sub_umbrella", JoinedOrSeparate, Plain),
     row("-target", Separate, Probe),
     row("-time", Flag, InPlace(CHATTER)),
-    row("-traditional", Flag, Plain),
     row("-umbrella", Separate, Plain),
     row("-undefined", JoinedOrSeparate, Plain),
     row("-unexported_symbols_list", Separate, Plain),
