@@ -132,6 +132,11 @@ mod platform {
         }
     }
 
+    /// Whether the process leads its session: a login shell, or the shell of a terminal.
+    pub fn leads_a_session(pid: u32) -> bool {
+        stat(&format!("/proc/{pid}/stat"), &mut Vec::new()).is_ok_and(|s| s.session == pid)
+    }
+
     /// Whether the process is still there: the same one, not a later one of the same id, and no zombie.
     pub fn alive(pid: u32, start: u64) -> bool {
         stat(&format!("/proc/{pid}/stat"), &mut Vec::new())
@@ -148,6 +153,7 @@ mod platform {
     struct Stat {
         state: u8,
         parent: u32,
+        session: u32,
         threads: u32,
         start: u64,
     }
@@ -164,11 +170,13 @@ mod platform {
         let mut fields = rest.split(' ');
         let state = *fields.next()?.as_bytes().first()?;
         let parent = fields.next()?.parse().ok()?;
-        let threads = fields.nth(15)?.parse().ok()?;
+        let session = fields.nth(1)?.parse().ok()?;
+        let threads = fields.nth(13)?.parse().ok()?;
         let start = fields.nth(1)?.parse().ok()?;
         Some(Stat {
             state,
             parent,
+            session,
             threads,
             start,
         })
@@ -247,11 +255,15 @@ mod platform {
 
         #[test]
         fn a_command_name_with_parentheses_and_spaces() {
-            let line = b"42 (a) b (c) S 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 3 0 123456 0 0";
+            let line = b"42 (a) b (c) S 7 42 41 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 3 0 123456 0 0";
             let stat = parse_stat(line).unwrap();
             assert_eq!(
-                (stat.state, stat.parent, stat.threads, stat.start),
-                (b'S', 7, 3, 123456)
+                (stat.state, stat.parent, stat.session),
+                (b'S', 7, 41)
+            );
+            assert_eq!(
+                (stat.threads, stat.start),
+                (3, 123456)
             );
         }
 
@@ -289,6 +301,11 @@ mod platform {
     }
 
     /// Not known.
+    pub fn leads_a_session(_pid: u32) -> bool {
+        false
+    }
+
+    /// Not known.
     pub fn name(_pid: u32) -> Option<String> {
         None
     }
@@ -303,4 +320,4 @@ mod platform {
     }
 }
 
-pub use platform::{alive, name, read};
+pub use platform::{alive, leads_a_session, name, read};

@@ -182,6 +182,17 @@ impl ObjectState {
         }
     }
 
+    /// Makes its folder, and the state folder around it if that is gone as well.
+    pub fn create_again(&self) -> io::Result<()> {
+        if let Some(around) = self.path.parent() {
+            match make_private(around) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => {}
+            }
+        }
+        self.create()
+    }
+
     /// Its folder.
     pub fn path(&self) -> &Path {
         &self.path

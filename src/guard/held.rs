@@ -52,7 +52,14 @@ pub struct Wanted {
 impl<'a> Held<'a> {
     /// Takes the publish lock of the object at `path` and reads its claims.
     pub fn take(state: &'a ObjectState, path: &'a Path) -> io::Result<Held<'a>> {
-        let lock = lock::acquire(&state.publish_lock(), Mode::Exclusive)?;
+        let lock = match lock::acquire(&state.publish_lock(), Mode::Exclusive) {
+            // `objguard clean` took the folder away a moment ago.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                state.create_again()?;
+                lock::acquire(&state.publish_lock(), Mode::Exclusive)?
+            }
+            other => other?,
+        };
         let log = Log::read(&state.claims())?;
         Ok(Held {
             state,
