@@ -243,18 +243,33 @@ fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-const CLOCK: &str = "the macro's value holds the time of the compile";
-
-/// Whether a `-D` value makes the object depend on the clock. The name alone doesn't: `-D__DATE__="x"` fixes it.
-fn names_time(definition: &[u8]) -> bool {
-    let name = definition
+/// What a `-D` value makes the object depend on beside its text, if anything. The name alone makes it depend on
+/// nothing: `-D__DATE__="x"` fixes the date.
+fn hidden_in_macro(definition: &[u8]) -> Option<&'static str> {
+    const TOKENS: &[(&[u8], &str)] = &[
+        (
+            b"__DATE__",
+            "the macro's value holds the time of the compile",
+        ),
+        (
+            b"__TIME__",
+            "the macro's value holds the time of the compile",
+        ),
+        (
+            b"__TIMESTAMP__",
+            "the macro's value holds the time of the source",
+        ),
+        (b"__has_include", "the macro's value looks for a file"),
+        (b"__has_embed", "the macro's value looks for a file"),
+        (b"incbin", "the macro's value reads a file"),
+    ];
+    let in_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | 0x80..);
+    let value = &definition[definition.iter().take_while(in_name).count()..];
+    let holds = |token: &[u8]| value.windows(token.len()).any(|part| part == token);
+    TOKENS
         .iter()
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | 0x80..))
-        .count();
-    let value = &definition[name..];
-    [&b"__DATE__"[..], b"__TIME__", b"__TIMESTAMP__"]
-        .iter()
-        .any(|token| value.windows(token.len()).any(|w| w == *token))
+        .find(|(token, _)| holds(token))
+        .map(|(_, why)| *why)
 }
 
 /// Whether the value of an option we don't know may be the name of a file: `text` is the option without its family's

@@ -4,6 +4,9 @@
 //! the verdict must agree: a compile or a link, which output, which language, which files for the linker. A driver that isn't
 //! installed is named on standard error.
 
+#[path = "command_driver/effects.rs"]
+mod effects;
+
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

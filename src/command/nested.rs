@@ -120,10 +120,11 @@ pub(super) fn preprocessor(word: &[u8], dialect: Dialect) -> Nested {
     }
     match options::find(dialect, word) {
         Some(found) if found.following == 0 => match found.row.effect {
-            Effect::Define if super::names_time(found.joined.unwrap_or_default()) => {
-                Nested::Never(super::CLOCK)
-            }
-            Effect::Define | Effect::Plain => Nested::Plain,
+            Effect::Define => match super::hidden_in_macro(found.joined.unwrap_or_default()) {
+                Some(why) => Nested::Never(why),
+                None => Nested::Plain,
+            },
+            Effect::Plain => Nested::Plain,
             Effect::Unlisted
                 if found
                     .joined

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::nested::{self, Nested};
 use super::{
-    CLOCK, Colour, Library, LinkInput, Reason, SearchDir, Stage, may_name_a_file, names_time,
+    Colour, Library, LinkInput, Reason, SearchDir, Stage, hidden_in_macro, may_name_a_file,
 };
 use crate::options::language::{self, Driver, Language};
 use crate::options::linker::{self, LinkerWord};
@@ -305,8 +305,8 @@ impl<'a> Scan<'a> {
                 };
             }
             Effect::Define => {
-                if names_time(value) {
-                    self.never(word, CLOCK);
+                if let Some(why) = hidden_in_macro(value) {
+                    self.never(word, why);
                 }
             }
             Effect::Search(kind) => self.search_dir(kind, value, word),

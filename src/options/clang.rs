@@ -373,7 +373,6 @@ pub(super) const ROWS: &[Row] = &[
         JoinedOrSeparate,
         Search(SearchKind::System),
     ),
-    row("-stdlib=", Joined, Probe),
     row("-sub_library", JoinedOrSeparate, Plain),
     row("-sub_umbrella", JoinedOrSeparate, Plain),
     row("-target", Separate, Probe),

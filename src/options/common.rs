@@ -308,6 +308,7 @@ pub(super) const ROWS: &[Row] = &[
     row("-static-lib", Joined, Plain),
     row("-static-pie", Flag, Plain),
     row("-std=", Joined, Plain),
+    row("-stdlib=", Joined, Probe),
     row("-symbolic", Flag, Plain),
     row("-t", Flag, InPlace("the linker shows the files it reads")),
     row("-traditional", Flag, Plain),

@@ -312,6 +312,8 @@ fn what_is_never_skipped() {
             "-D~f(x)=__TIMESTAMP__",
             "--define-macro=X=__TIME__",
             "-Wp,-DX=__TIME__",
+            "-DX=__has_include(<x.h>)",
+            "-DX=\".incbin~'x'\"",
             "-ftime-report",
             "-I=dir",
             "-I$SYSROOT/dir",
