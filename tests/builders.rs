@@ -290,10 +290,10 @@ builders! {
         processes_with_nothing_own: "processes".nothing_own();
         shells_for_each_command_with_nothing_own: "shell-each".nothing_own();
         shells_for_each_build_with_nothing_own: "shell-all".nothing_own();
-        process_pools_with_nothing_own: "process-pool".nothing_own();
         makes_below_make_with_nothing_own: "make-below-make".nothing_own();
         // Here nothing at all may tell whose object is whose.
         thread_pools_with_nothing_own: "pool".nothing_own().may_refuse();
+        process_pools_with_nothing_own: "process-pool".nothing_own().may_refuse();
         a_process_pool_for_all_with_nothing_own: "shared-process-pool".nothing_own().may_refuse();
         rules_of_one_make_with_nothing_own: "make-flat".nothing_own().may_refuse();
 

@@ -148,14 +148,21 @@ fn a_failure_treats_the_old_object_as_gcc_does() {
         fake.space.write("b.c", broken);
         let plain = fake.space.gcc("-c b.c -o plain.o").code(1);
         let guarded = fake.cc("-c b.c -o b.o").code(1);
-        assert_eq!(without_temporary_names(&guarded.stderr), without_temporary_names(&plain.stderr));
+        assert_eq!(
+            without_temporary_names(&guarded.stderr),
+            without_temporary_names(&plain.stderr)
+        );
         assert_eq!(fake.space.has("b.o"), fake.space.has("plain.o"), "{broken}");
     }
 }
 
 /// The assembler names its input, which is another temporary file each time (`/tmp/ccY7aeeC.s:4: Error: …`).
 fn without_temporary_names(said: &str) -> String {
-    let tail = |line: &str| line.rsplit_once(".s:").map_or(line, |(_name, tail)| tail).to_owned();
+    let tail = |line: &str| {
+        line.rsplit_once(".s:")
+            .map_or(line, |(_name, tail)| tail)
+            .to_owned()
+    };
     said.lines().map(tail).collect::<Vec<_>>().join("\n")
 }
 
