@@ -116,6 +116,11 @@ impl Scan<'_> {
                 self.in_place
                     .get_or_insert(Reason::SpecialFile(request.file.clone().into()));
             }
+            if request.file == output || same_spelling(&self.args[source], &request.file) {
+                let why = "the dependency file is the source or the output";
+                self.in_place
+                    .get_or_insert(Reason::in_place(request.file.as_os_str(), why));
+            }
         }
         let in_place = self.in_place.take().or(self.compile_in_place.take());
         let reuse = match self.never.take().or(in_place.clone()) {
@@ -211,17 +216,16 @@ impl Scan<'_> {
             Some(output) => PathBuf::from(output.path()),
             None => PathBuf::from("a.out"),
         };
-        let paths = self
+        let mut paths = self
             .inputs
             .iter()
             .map(|input| self.args[input.word].as_os_str());
-        let pieces = self.link_inputs.iter().map(|input| input.path.as_os_str());
-        if let Some(same) = paths
-            .chain(pieces)
-            .find(|path| same_spelling(path, &output))
-        {
+        if let Some(same) = paths.find(|path| same_spelling(path, &output)) {
             return Err(Reason::OutputIsInput(same.to_owned()));
         }
+        // A piece of `-Wl,` that names the output is the value of an option we don't know.
+        self.link_inputs
+            .retain(|input| !same_spelling(input.path.as_os_str(), &output));
         if self.several_outputs {
             self.in_place.get_or_insert(Reason::SeveralOutputs);
         }

@@ -104,14 +104,19 @@ fn inputs_of_links() {
             &[("a.o", 0, None), ("lib.so", 5, None)],
         ),
     ] {
-        assert_eq!(inputs(&self::link(Gcc, line)), expected, "{line}");
+        assert_eq!(inputs(&super::link(Gcc, line)), expected, "{line}");
     }
-    let forced = self::link(
+    let named = super::link(
+        Clang,
+        "a.o -Wl,-wibble,libx.so -o libx.so -Wl,-install_name,liby.so",
+    );
+    assert_eq!(inputs(&named), [("a.o", 0, None)]);
+    let forced = super::link(
         Clang,
         "-force_load x.a a.o -framework F -bundle -undefined dynamic_lookup",
     );
     assert_eq!(inputs(&forced), [("x.a", 1, None), ("a.o", 2, None)]);
-    let dirs = self::link(Gcc, "a.o -Wl,-L,x,-Ly,--library-path=z,-l,m -L w");
+    let dirs = super::link(Gcc, "a.o -Wl,-L,x,-Ly,--library-path=z,-l,m -L w");
     assert_eq!(dirs.library_dirs, ["w", "x", "y", "z"]);
     assert_eq!(
         dirs.libraries[0],

@@ -69,7 +69,13 @@ fn dependency_requests() {
     assert_eq!(self::compile(Gcc, "-MD -c x.i").depfile, None);
     check_options(
         BOTH,
-        &["-MD -MF -", "-MD -MF /dev/stdout", "-MMD -MF /dev/null"],
+        &[
+            "-MD -MF -",
+            "-MD -MF /dev/stdout",
+            "-MMD -MF /dev/null",
+            "-MD -MF d/x.o",
+            "-MD -MF ./x.c",
+        ],
         "in place, never skipped",
     );
     check_options(
