@@ -243,7 +243,7 @@ def main() -> int:
         raise Cannot(f"cannot find `{wrapper}`")
     folder = Path(tempfile.mkdtemp(prefix="objguard-sweep-", dir=given.folder))
     quick_cc = folder / "quick-cc"
-    source = Path(__file__).with_name("quick_cc.c")
+    source = ROOT / "tests" / "fake" / "quick_cc.c"
     subprocess.run(["gcc", "-O1", "-o", str(quick_cc), str(source)], check=True)
     bench = Bench(folder / "rehearsal", wrapper, quick_cc)
     found = points(given, bench)

@@ -2,7 +2,7 @@
 
 A scene is played in a folder by three builders: `theirs` and `others` have compiled what they want before, and still
 want it; `ours` runs the command that is struck. Then `theirs` links at once, and `others` after the next run. Objects and
-programs say what they hold (quick_cc.c), so each check is about contents and not only about exit codes.
+programs say what they hold (tests/fake/quick_cc.c), so each check is about contents and not only about exit codes.
 """
 
 from __future__ import annotations
