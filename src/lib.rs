@@ -34,6 +34,7 @@
 //! ```
 
 pub mod claims;
+pub mod cli;
 pub mod command;
 pub mod compiler;
 pub mod config;

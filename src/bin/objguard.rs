@@ -1,6 +1,5 @@
 //! The user's command.
 
 fn main() {
-    let words: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
-    objguard::wrapper::prefixed(&words)
+    objguard::cli::main()
 }
