@@ -7,15 +7,18 @@
 //!
 //! ```text
 //! P1 <variant> <key> <ino> <size> <mtime> <content hash> <sum>
+//! L1 <at> <sum>
 //! C1 <variant> <key> <ino> <size> <mtime> <ctime> <how> <settled> <at> <lineage> <sum>
 //! ```
 //!
 //! `P` says what is about to be renamed to the path: it is written before the rename, so that after a kill between the two the
 //! file at the path is still known by its content. `C` is written when a compile returns 0, with the stamp of the path.
 //! `<how>` is `c` (compiled), `s` (skipped) or `r` (skipped, and published again); `<settled>` is 1 if the stamp's `ctime` was
-//! old enough by then for any later change to show in it. `<at>` is CLOCK_BOOTTIME in ns; `<lineage>` is `<host>;<began>;<concurrent>;<pid>:<start>:<thread>:<thread start>,…`.
+//! old enough by then for any later change to show in it. `<at>` is CLOCK_BOOTTIME in ns; `<lineage>` is `<host>;<began>;<beside>;<pid>:<start>:<thread>:<thread start>,…`.
 //! A line of another version, or with a wrong sum, is passed over, and the log counts as damaged: what it says is true, but
 //! it may not be all.
+//!
+//! `L` says that claims of living processes from before `<at>` may be missing.
 //!
 //! The log is rewritten (to scratch, renamed) when it is long: what no living process can ask for goes, but the newest claim
 //! of each variant stays.
@@ -26,7 +29,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use crate::lineage::{Lineage, Step};
+use crate::lineage::{Beside, Lineage, Step};
 use crate::request::{Key, Variant};
 use crate::scratch::{self, Scratch};
 use crate::stamp::Stamp;
@@ -108,6 +111,8 @@ pub struct Log {
     pub entries: Vec<Entry>,
     /// Some lines could not be read: there may have been more.
     pub damaged: bool,
+    /// Claims of living processes from before this time (ns of CLOCK_BOOTTIME) may be missing; 0: none are.
+    pub lost_before: u64,
     /// How far it goes.
     pub position: Position,
 }
@@ -153,7 +158,8 @@ impl Log {
                 continue;
             }
             match std::str::from_utf8(line).ok().and_then(parse_line) {
-                Some(entry) => log.entries.push(entry),
+                Some(Line::Entry(entry)) => log.entries.push(entry),
+                Some(Line::LostBefore(at)) => log.lost_before = log.lost_before.max(at),
                 None => log.damaged = true,
             }
         }
@@ -316,8 +322,13 @@ pub fn shorten(path: &Path, scratch: &Scratch, keep: &dyn Fn(&Variant) -> bool) 
             .entry((s.pid, s.start))
             .or_insert_with(|| crate::lineage::alive(s.pid, s.start))
     };
-    let kept = needed(&log, keep, &mut alive);
+    let (kept, lost_before) = needed(&log, keep, &mut alive);
     let mut text = String::new();
+    if lost_before > 0 {
+        let _ = write!(text, "L1 {lost_before:x}");
+        let sum = sum(&text);
+        let _ = writeln!(text, " {sum}");
+    }
     for entry in &kept {
         write_line(&mut text, entry);
     }
@@ -331,12 +342,13 @@ pub fn shorten(path: &Path, scratch: &Scratch, keep: &dyn Fn(&Variant) -> bool) 
 }
 
 /// The entries that can still matter, in their order: of each variant that can be had the newest publish and claim, and of
-/// each living thread its newest claim of each variant.
+/// each living thread its newest claim of each variant. Also before when claims of living processes are missing then.
 fn needed(
     log: &Log,
     keep: &dyn Fn(&Variant) -> bool,
     alive: &mut dyn FnMut(&Step) -> bool,
-) -> Vec<Entry> {
+) -> (Vec<Entry>, u64) {
+    let mut lost_before = log.lost_before;
     let mut seen_publish = std::collections::HashSet::new();
     let mut seen_claim = std::collections::HashSet::new();
     let mut seen_asker = std::collections::HashSet::new();
@@ -347,7 +359,11 @@ fn needed(
             Entry::Claim(c) => {
                 let asker = c.lineage.steps.iter().find(|s| alive(s)).copied();
                 let of_asker = asker.is_some_and(|s| seen_asker.insert((s, c.variant)));
-                (keep(&c.variant) && seen_claim.insert(c.variant)) || of_asker
+                let wanted = (keep(&c.variant) && seen_claim.insert(c.variant)) || of_asker;
+                if !wanted && asker.is_some_and(|s| s.pid != 1) {
+                    lost_before = lost_before.max(c.at);
+                }
+                wanted
             }
         };
         if wanted {
@@ -355,7 +371,7 @@ fn needed(
         }
     }
     kept.reverse();
-    kept
+    (kept, lost_before)
 }
 
 /// The checksum that ends a line.
@@ -418,7 +434,7 @@ pub fn write_lineage(text: &mut String, lineage: &Lineage) {
         "{:x};{:x};{};",
         lineage.host,
         lineage.began,
-        u8::from(lineage.concurrent)
+        u8::from(lineage.beside != Beside::Nothing)
     );
     for (n, s) in lineage.steps.iter().enumerate() {
         let comma = if n == 0 { "" } else { "," };
@@ -430,7 +446,12 @@ pub fn write_lineage(text: &mut String, lineage: &Lineage) {
     }
 }
 
-fn parse_line(line: &str) -> Option<Entry> {
+enum Line {
+    Entry(Entry),
+    LostBefore(u64),
+}
+
+fn parse_line(line: &str) -> Option<Line> {
     let mut fields = checked(line)?.split(' ');
     match fields.next()? {
         "P1" => {
@@ -443,13 +464,14 @@ fn parse_line(line: &str) -> Option<Entry> {
                 ..Stamp::default()
             };
             let hash = u128::from_str_radix(fields.next()?, 16).ok()?.to_be_bytes();
-            Some(Entry::Publish(Publish {
+            Some(Line::Entry(Entry::Publish(Publish {
                 variant,
                 key,
                 stamp,
                 hash,
-            }))
+            })))
         }
+        "L1" => Some(Line::LostBefore(hex(fields.next())?)),
         "C1" => {
             let variant = Variant::from_short(fields.next()?)?;
             let key = Key::from_short(fields.next()?)?;
@@ -465,7 +487,7 @@ fn parse_line(line: &str) -> Option<Entry> {
             let settled = fields.next()? == "1";
             let at = hex(fields.next())?;
             let lineage = parse_lineage(fields.next()?)?;
-            Some(Entry::Claim(Claim {
+            Some(Line::Entry(Entry::Claim(Claim {
                 variant,
                 key,
                 stamp,
@@ -473,7 +495,7 @@ fn parse_line(line: &str) -> Option<Entry> {
                 settled,
                 at,
                 lineage,
-            }))
+            })))
         }
         _ => None,
     }
@@ -484,7 +506,10 @@ pub fn parse_lineage(text: &str) -> Option<Lineage> {
     let mut parts = text.split(';');
     let host = hex(parts.next())?;
     let began = hex(parts.next())?;
-    let concurrent = parts.next()? == "1";
+    let beside = match parts.next()? {
+        "0" => Beside::Nothing,
+        _ => Beside::Others,
+    };
     let mut steps = Vec::new();
     for step in parts.next()?.split(',').filter(|s| !s.is_empty()) {
         let mut f = step.split(':');
@@ -502,7 +527,7 @@ pub fn parse_lineage(text: &str) -> Option<Lineage> {
     Some(Lineage {
         host,
         began,
-        concurrent,
+        beside,
         steps,
     })
 }
@@ -530,7 +555,7 @@ mod tests {
         Lineage {
             host: 1,
             began: 2,
-            concurrent: false,
+            beside: Beside::Nothing,
             steps: vec![step],
         }
     }
@@ -633,14 +658,15 @@ mod tests {
             entries,
             ..Log::default()
         };
-        let nobody = needed(&log, &|_| true, &mut |_| false);
+        let (nobody, _) = needed(&log, &|_| true, &mut |_| false);
         assert_eq!(
             nobody.len(),
             6,
             "newest publish and claim of each of three variants"
         );
-        let living = needed(&log, &|v| *v == Variant([0; 16]), &mut |s| s.pid == 10);
+        let (living, lost_before) = needed(&log, &|v| *v == Variant([0; 16]), &mut |s| s.pid == 10);
         // Variant 0: publish and newest claim; the living asker 10: its claims of 0, 1 and 2.
         assert_eq!(living.len(), 5);
+        assert_eq!(lost_before, 0, "each asker has one claim of each variant");
     }
 }

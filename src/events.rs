@@ -364,7 +364,7 @@ mod tests {
         let lineage = Lineage {
             host: 1,
             began: 5,
-            concurrent: false,
+            beside: crate::lineage::Beside::Nothing,
             steps: steps.clone(),
         };
         let events = Events {
@@ -406,7 +406,7 @@ mod tests {
         let lineage = Lineage {
             host: 1,
             began: 5,
-            concurrent: false,
+            beside: crate::lineage::Beside::Nothing,
             steps: Vec::new(),
         };
         let good = Events::default().json(&event(&lineage));

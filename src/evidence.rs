@@ -3,22 +3,26 @@
 //! Strongest first:
 //!
 //! 1. One variant only: no evidence is needed.
-//! 2. **Program order.** The nearest common ancestor of the link and the claims; if one thread of it made them all, or the
-//!    thread that forked the link made some, and that thread waits for its commands in turn, its last claim decides.
-//! 3. **Flags.** Claims of that process by other threads (compile pools), or of a thread that runs commands side by side
+//! 2. **Program order.** The nearest common ancestor of the link and the claims; if the thread of it that forked the link made
+//!    some, and waits for its commands in turn, its last claim decides.
+//! 3. **Phases.** A thread that has its objects compiled side by side, by itself or by a pool, and then links: if between two of
+//!    its links each object was claimed once and then taken, the claim since its last link is its own again.
+//! 4. **Flags.** Claims of that process by other threads (compile pools), or of a thread that runs commands side by side
 //!    (make -j): all objects of one extension are compiled with the same flags, so the objects of the link must agree in those
-//!    flags in which candidates differ. Objects with one candidate vote.
-//! 4. If several sets of flags would do: the set that has been completed and not been linked yet, or the last one if they
-//!    were made one after the other. Sets made at the same time and both waiting are not told apart.
-//! 5. No claim of a common ancestor: the one variant that anything living claims.
+//!    flags in which candidates differ. Objects that are decided vote.
+//! 5. If nothing votes: the one set of objects that was asked for more often than it was linked. Two that wait are not told
+//!    apart.
+//! 6. No claim of a common ancestor: the one variant that anything living claims.
 //!
 //! What remains is ambiguous, and the link stops.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::claims::Claim;
-use crate::lineage::{self, Lineage, Step};
+use crate::lineage::{self, Beside, Lineage, Step};
 use crate::request::Variant;
+
+mod flags;
 
 /// A flag, as it stands on the command line.
 pub type Flag = Vec<u8>;
@@ -29,6 +33,8 @@ pub struct Object<'a> {
     pub claims: &'a [Claim],
     /// The flags of each variant, as far as records tell.
     pub flags: BTreeMap<Variant, BTreeSet<Flag>>,
+    /// Claims of living processes from before this time (ns of CLOCK_BOOTTIME) may be missing; 0: none are.
+    pub shortened: u64,
 }
 
 /// An earlier link that took objects of this one.
@@ -61,6 +67,17 @@ struct Near<'a> {
     branch: Option<Step>,
 }
 
+/// An object that is not decided yet.
+struct Open<'a> {
+    /// Its index.
+    object: usize,
+    /// The claims that count.
+    near: Vec<Near<'a>>,
+    /// What was asked for and not linked says nothing here: the thread may link again what it compiled before, or the
+    /// common ancestor is too far above to be the builder.
+    by_votes_only: bool,
+}
+
 /// Decides for all objects of a link.
 pub fn decide(
     link: &Lineage,
@@ -69,7 +86,7 @@ pub fn decide(
     alive: &dyn Fn(&Step) -> bool,
 ) -> Vec<Verdict> {
     let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(objects.len());
-    let mut open: Vec<(usize, Vec<Near<'_>>)> = Vec::new();
+    let mut open: Vec<Open<'_>> = Vec::new();
     for (n, object) in objects.iter().enumerate() {
         let verdict = match variants(object.claims.iter()).as_slice() {
             [] => Some(Verdict::Unclaimed),
@@ -78,19 +95,24 @@ pub fn decide(
         };
         verdicts.push(verdict);
         if verdict.is_none() {
-            open.push((n, nearest(link, object.claims)));
+            let (near, distance) = nearest(link, object.claims);
+            open.push(Open {
+                object: n,
+                near,
+                by_votes_only: distance > 1,
+            });
         }
     }
-    open.retain(|(n, near)| {
-        verdicts[*n] = if near.is_empty() {
-            Some(by_life(objects[*n].claims, alive))
+    open.retain_mut(|o| {
+        verdicts[o.object] = if o.near.is_empty() {
+            Some(by_life(objects[o.object].claims, alive))
         } else {
-            by_order(link, near, objects, earlier, alive)
+            by_history(link, o, objects, earlier, alive)
         };
-        verdicts[*n].is_none()
+        verdicts[o.object].is_none()
     });
     if !open.is_empty() {
-        by_flags(objects, &open, earlier, &mut verdicts);
+        flags::decide(objects, &open, earlier, &mut verdicts);
     }
     verdicts
         .into_iter()
@@ -105,8 +127,8 @@ fn variants<'a>(claims: impl Iterator<Item = &'a Claim>) -> Vec<Variant> {
     all
 }
 
-/// The claims with the nearest common ancestor, oldest first.
-fn nearest<'a>(link: &Lineage, claims: &'a [Claim]) -> Vec<Near<'a>> {
+/// The claims with the nearest common ancestor, oldest first, and how many steps above the link that is.
+fn nearest<'a>(link: &Lineage, claims: &'a [Claim]) -> (Vec<Near<'a>>, usize) {
     let mut best = usize::MAX;
     let mut near = Vec::new();
     for claim in claims.iter().filter(|c| c.lineage.host == link.host) {
@@ -131,17 +153,19 @@ fn nearest<'a>(link: &Lineage, claims: &'a [Claim]) -> Vec<Near<'a>> {
             });
         }
     }
-    near
+    (near, best)
 }
 
-/// Rule 2, and the trivial case that the nearest ancestor saw one variant only.
-fn by_order(
+/// Rules 2 and 3, and the trivial case that the nearest ancestor saw one variant only. Where they decide nothing, `open` is
+/// left with the claims among which flags may.
+fn by_history(
     link: &Lineage,
-    near: &[Near<'_>],
+    open: &mut Open<'_>,
     objects: &[Object<'_>],
     earlier: &[Earlier],
     alive: &dyn Fn(&Step) -> bool,
 ) -> Option<Verdict> {
+    let (object, near) = (open.object, &mut open.near);
     if let [only] = variants(near.iter().map(|n| n.claim)).as_slice() {
         return Some(Verdict::Take(*only));
     }
@@ -155,17 +179,97 @@ fn by_order(
         .iter()
         .filter(|n| n.ancestor.same_thread(ours))
         .collect();
-    let last = own.last()?;
-    if (at == 0 && link.concurrent) || !in_turn(&own, our_branch, alive) {
-        return None;
-    }
+    let beside = at == 0 && link.beside != Beside::Nothing;
+    let Some(last) = own.last() else {
+        return by_phases(
+            ours,
+            object,
+            &near.iter().collect::<Vec<_>>(),
+            objects,
+            earlier,
+        )
+        .filter(|_| !beside && only_taken_by(ours, object, earlier));
+    };
     let others_are_newer = near
         .iter()
         .any(|n| !n.ancestor.same_thread(ours) && n.claim.at > last.claim.at);
     if others_are_newer && moved_on(ours, objects, earlier) {
+        open.by_votes_only = true;
         return None;
     }
-    Some(Verdict::Take(last.claim.variant))
+    if !beside && in_turn(&own, our_branch, alive) {
+        return Some(Verdict::Take(last.claim.variant));
+    }
+    if at == 0
+        && !beside
+        && let Some(verdict) = by_phases(ours, object, &own, objects, earlier)
+    {
+        return Some(verdict);
+    }
+    near.retain(|n| n.ancestor.same_thread(ours));
+    None
+}
+
+/// Rule 3. `claims`: those of one object by the thread, or by the pools of the process.
+fn by_phases(
+    thread: &Step,
+    object: usize,
+    claims: &[&Near<'_>],
+    objects: &[Object<'_>],
+    earlier: &[Earlier],
+) -> Option<Verdict> {
+    if history_is_lost(thread, &objects[object]) {
+        return None;
+    }
+    let mut rest = claims;
+    let mut links: Vec<&Earlier> = earlier
+        .iter()
+        .filter(|e| by_thread(&e.lineage, thread))
+        .collect();
+    links.sort_by_key(|e| e.at);
+    for linked in links {
+        let before = rest.partition_point(|n| n.claim.at <= linked.lineage.began);
+        let (phase, later) = rest.split_at(before);
+        if later
+            .first()
+            .is_some_and(|n| n.claim.lineage.began < linked.at)
+        {
+            return None;
+        }
+        let took = linked
+            .took
+            .iter()
+            .find(|(o, _)| *o == object)
+            .map(|(_, v)| *v);
+        match (phase, took) {
+            ([], _) => {}
+            ([one], Some(variant)) if one.claim.variant == variant => {}
+            _ => return None,
+        }
+        rest = later;
+    }
+    match rest {
+        [one] => Some(Verdict::Take(one.claim.variant)),
+        _ => None,
+    }
+}
+
+/// Whether claims that this thread's process may have made are missing from the log.
+fn history_is_lost(thread: &Step, object: &Object<'_>) -> bool {
+    thread.start.saturating_mul(lineage::tick_ns()) <= object.shortened
+}
+
+/// Whether no other thread of the process has ever linked the object.
+fn only_taken_by(thread: &Step, object: usize, earlier: &[Earlier]) -> bool {
+    earlier
+        .iter()
+        .filter(|e| e.took.iter().any(|(o, _)| *o == object))
+        .filter(|e| e.lineage.steps.iter().any(|s| s.same_process(thread)))
+        .all(|e| by_thread(&e.lineage, thread))
+}
+
+fn by_thread(lineage: &Lineage, thread: &Step) -> bool {
+    lineage.steps.iter().any(|s| s.same_thread(thread))
 }
 
 /// Whether a thread's claims were made one after the other: each command ended before the next began, none is still running.
@@ -179,7 +283,7 @@ fn in_turn(own: &[&Near<'_>], our_branch: Option<Step>, alive: &dyn Fn(&Step) ->
                 .saturating_mul(lineage::tick_ns())
                 .saturating_add(lineage::tick_ns()),
             None => {
-                if near.claim.lineage.concurrent {
+                if near.claim.lineage.beside != Beside::Nothing {
                     return false;
                 }
                 near.claim.lineage.began
@@ -209,10 +313,9 @@ fn in_turn(own: &[&Near<'_>], our_branch: Option<Step>, alive: &dyn Fn(&Step) ->
 /// Whether the thread has linked since it last asked for any object of this link: then others may compile for it now (a
 /// builder that compiles small extensions itself and large ones in a pool).
 fn moved_on(thread: &Step, objects: &[Object<'_>], earlier: &[Earlier]) -> bool {
-    let by_thread = |l: &Lineage| l.steps.iter().any(|s| s.same_thread(thread));
     let Some(linked) = earlier
         .iter()
-        .filter(|e| by_thread(&e.lineage))
+        .filter(|e| by_thread(&e.lineage, thread))
         .map(|e| e.at)
         .max()
     else {
@@ -221,10 +324,10 @@ fn moved_on(thread: &Step, objects: &[Object<'_>], earlier: &[Earlier]) -> bool 
     !objects
         .iter()
         .flat_map(|o| o.claims)
-        .any(|c| c.at > linked && by_thread(&c.lineage))
+        .any(|c| c.at > linked && by_thread(&c.lineage, thread))
 }
 
-/// Rule 5.
+/// Rule 6.
 fn by_life(claims: &[Claim], alive: &dyn Fn(&Step) -> bool) -> Verdict {
     let living = claims
         .iter()
@@ -234,143 +337,6 @@ fn by_life(claims: &[Claim], alive: &dyn Fn(&Step) -> bool) -> Verdict {
         [only] => Verdict::Take(*only),
         _ => Verdict::Ambiguous,
     }
-}
-
-/// A candidate of an open object: its newest claim.
-struct Candidate<'a> {
-    object: usize,
-    variant: Variant,
-    signature: BTreeSet<&'a Flag>,
-    claim: &'a Claim,
-}
-
-/// Rules 3 and 4, for all open objects together.
-fn by_flags(
-    objects: &[Object<'_>],
-    open: &[(usize, Vec<Near<'_>>)],
-    earlier: &[Earlier],
-    verdicts: &mut [Option<Verdict>],
-) {
-    let none = BTreeSet::new();
-    let flags =
-        |object: usize, variant: &Variant| objects[object].flags.get(variant).unwrap_or(&none);
-    let mut differing: BTreeSet<&Flag> = BTreeSet::new();
-    for (n, near) in open {
-        let sets: Vec<&BTreeSet<Flag>> = variants(near.iter().map(|c| c.claim))
-            .iter()
-            .map(|v| flags(*n, v))
-            .collect();
-        for set in &sets {
-            differing.extend(set.iter().filter(|f| !sets.iter().all(|s| s.contains(*f))));
-        }
-    }
-    let signature = |object: usize, variant: &Variant| -> BTreeSet<&Flag> {
-        flags(object, variant)
-            .iter()
-            .filter(|f| differing.contains(f))
-            .collect()
-    };
-    let mut candidates: Vec<Candidate<'_>> = Vec::new();
-    for (n, near) in open {
-        // Newest first: of variants of one request (a header was edited in between) the newest stands. Requests that flags
-        // don't tell apart (another directory, variable or compiler) can't be told by them.
-        for near in near.iter().rev() {
-            let signature = signature(*n, &near.claim.variant);
-            match candidates
-                .iter()
-                .find(|c| c.object == *n && c.signature == signature)
-            {
-                Some(same) if same.claim.key != near.claim.key => return,
-                Some(_) => {}
-                None => candidates.push(Candidate {
-                    object: *n,
-                    variant: near.claim.variant,
-                    signature,
-                    claim: near.claim,
-                }),
-            }
-        }
-    }
-    let complete = |s: &BTreeSet<&Flag>| {
-        open.iter().all(|(n, _)| {
-            candidates
-                .iter()
-                .any(|c| c.object == *n && c.signature == *s)
-        })
-    };
-    let mut sets: Vec<BTreeSet<&Flag>> = candidates.iter().map(|c| c.signature.clone()).collect();
-    sets.sort();
-    sets.dedup();
-    let mut votes: Vec<BTreeSet<&Flag>> = Vec::new();
-    for (n, verdict) in verdicts.iter().enumerate() {
-        if let Some(Verdict::Take(variant)) = verdict {
-            let vote = signature(n, variant);
-            if sets.contains(&vote) && !votes.contains(&vote) {
-                votes.push(vote);
-            }
-        }
-    }
-    let chosen = match votes.as_slice() {
-        [vote] => complete(vote).then(|| vote.clone()),
-        [] => {
-            sets.retain(|s| complete(s));
-            completed_last(&sets, &candidates, earlier)
-        }
-        _ => None,
-    };
-    if let Some(chosen) = chosen {
-        for candidate in candidates.iter().filter(|c| c.signature == chosen) {
-            verdicts[candidate.object] = Some(Verdict::Take(candidate.variant));
-        }
-    }
-}
-
-/// Rule 4.
-fn completed_last<'a>(
-    sets: &[BTreeSet<&'a Flag>],
-    candidates: &[Candidate<'a>],
-    earlier: &[Earlier],
-) -> Option<BTreeSet<&'a Flag>> {
-    let members = |s: &BTreeSet<&Flag>| -> Vec<&Candidate<'a>> {
-        candidates.iter().filter(|c| c.signature == *s).collect()
-    };
-    // A set is there when its last member is, and begins with its first.
-    let spans: Vec<(u64, u64, &BTreeSet<&'a Flag>)> = sets
-        .iter()
-        .map(|s| {
-            let members = members(s);
-            let begun = members
-                .iter()
-                .map(|c| c.claim.lineage.began)
-                .min()
-                .unwrap_or(0);
-            let ended = members.iter().map(|c| c.claim.at).max().unwrap_or(0);
-            (begun, ended, s)
-        })
-        .collect();
-    let linked = |ended: u64, set: &BTreeSet<&Flag>| {
-        let members = members(set);
-        earlier.iter().any(|e| {
-            e.at >= ended
-                && members
-                    .iter()
-                    .all(|c| e.took.contains(&(c.object, c.variant)))
-        })
-    };
-    let waiting: Vec<_> = spans
-        .iter()
-        .filter(|(_, ended, set)| !linked(*ended, set))
-        .collect();
-    let of = if waiting.is_empty() {
-        spans.iter().collect()
-    } else {
-        waiting
-    };
-    let last = of.iter().max_by_key(|(begun, ended, _)| (*ended, *begun))?;
-    let one_after_the_other = of
-        .iter()
-        .all(|(begun, ended, set)| (*begun, *ended, *set) == **last || *ended <= last.0);
-    one_after_the_other.then(|| last.2.clone())
 }
 
 #[cfg(test)]

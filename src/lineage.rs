@@ -37,6 +37,17 @@ impl Step {
     }
 }
 
+/// Other objguards of the same thread that were at work when one began. If there are any, that thread doesn't wait for its
+/// children in turn (make -j, an event loop), and the order of its claims proves little.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Beside {
+    /// None.
+    #[default]
+    Nothing,
+    /// Some.
+    Others,
+}
+
 /// The chain of ancestors, nearest first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lineage {
@@ -44,9 +55,8 @@ pub struct Lineage {
     pub host: u64,
     /// When this wrapper began, ns of CLOCK_BOOTTIME.
     pub began: u64,
-    /// Another objguard of the same thread was at work when this one began: that thread doesn't wait for its children in
-    /// turn (make -j, an event loop), so the order of its claims proves nothing.
-    pub concurrent: bool,
+    /// What else of our parent's thread was at work when this wrapper began.
+    pub beside: Beside,
     /// The ancestors, nearest first.
     pub steps: Vec<Step>,
 }
@@ -87,15 +97,21 @@ mod platform {
     pub fn read() -> Lineage {
         let began = boottime_ns();
         let mut steps = Vec::with_capacity(8);
-        let mut concurrent = false;
+        let mut beside = Beside::Nothing;
         let mut buffer = Vec::with_capacity(1024);
         let mut child = std::process::id();
-        // SAFETY: getppid has no preconditions.
-        let mut pid = unsafe { libc::getppid() } as u32;
+        // SAFETY: getppid and getsid have no preconditions.
+        let (mut pid, mut session) = unsafe { (libc::getppid() as u32, libc::getsid(0) as u32) };
         while pid > 0 && steps.len() < DEPTH {
             let Ok(stat) = stat(&format!("/proc/{pid}/stat"), &mut buffer) else {
                 break;
             };
+            // Orphans are adopted by init, which has not started them: their session isn't its. In a container the builder
+            // itself may be init.
+            if pid == 1 && stat.session != session {
+                break;
+            }
+            session = stat.session;
             let mut step = Step {
                 pid,
                 start: stat.start,
@@ -114,7 +130,9 @@ mod platform {
                     step.thread_start = stat.start;
                 }
                 if steps.is_empty() {
-                    concurrent = siblings.iter().any(|s| is_objguard(*s));
+                    if siblings.iter().any(|s| is_objguard(*s)) {
+                        beside = Beside::Others;
+                    }
                 }
             }
             steps.push(step);
@@ -127,7 +145,7 @@ mod platform {
         Lineage {
             host: host(),
             began,
-            concurrent,
+            beside,
             steps,
         }
     }
@@ -257,14 +275,8 @@ mod platform {
         fn a_command_name_with_parentheses_and_spaces() {
             let line = b"42 (a) b (c) S 7 42 41 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 3 0 123456 0 0";
             let stat = parse_stat(line).unwrap();
-            assert_eq!(
-                (stat.state, stat.parent, stat.session),
-                (b'S', 7, 41)
-            );
-            assert_eq!(
-                (stat.threads, stat.start),
-                (3, 123456)
-            );
+            assert_eq!((stat.state, stat.parent, stat.session), (b'S', 7, 41));
+            assert_eq!((stat.threads, stat.start), (3, 123456));
         }
 
         #[test]
@@ -295,7 +307,7 @@ mod platform {
         Lineage {
             host: 0,
             began: boottime_ns(),
-            concurrent: false,
+            beside: Beside::Nothing,
             steps: vec![step],
         }
     }

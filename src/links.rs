@@ -157,7 +157,7 @@ mod tests {
             lineage: Lineage {
                 host: 3,
                 began: 4,
-                concurrent: true,
+                beside: crate::lineage::Beside::Others,
                 steps: Vec::new(),
             },
             output: OsString::from_vec(b"a b=\xff,%.so".to_vec()).into(),

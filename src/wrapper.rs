@@ -72,7 +72,7 @@ fn guarded(
         lineage: lineage::Lineage {
             host: 0,
             began: 0,
-            concurrent: false,
+            beside: lineage::Beside::Nothing,
             steps: Vec::new(),
         },
         events: Events::of(config),

@@ -16,7 +16,7 @@ fn lineage(began: u64, steps: &[Step]) -> Lineage {
     Lineage {
         host: 1,
         began,
-        concurrent: false,
+        beside: Beside::Nothing,
         steps: steps.to_vec(),
     }
 }
@@ -43,7 +43,11 @@ fn object<'a>(claims: &'a [Claim], flags: &[(u8, &str)]) -> Object<'a> {
             words.split(' ').map(|w| w.as_bytes().to_vec()).collect(),
         );
     }
-    Object { claims, flags: map }
+    Object {
+        claims,
+        flags: map,
+        shortened: 0,
+    }
 }
 
 fn take(v: u8) -> Verdict {
@@ -134,26 +138,10 @@ fn one_thread_side_by_side_is_not() {
         claim(1, 10, 20, &[step(10, 10)]),
         claim(2, 21, 30, &[step(10, 10)]),
     ];
-    flagged[1].lineage.concurrent = true;
+    flagged[1].lineage.beside = Beside::Others;
     assert_eq!(
         decide(&link, &[object(&flagged, &[])], &[], &DEAD)[0],
         Verdict::Ambiguous
-    );
-    let mut beside = lineage(40, &[step(10, 10)]);
-    beside.concurrent = true;
-    let in_turn = [
-        claim(1, 10, 20, &[step(10, 10)]),
-        claim(2, 21, 30, &[step(10, 10)]),
-    ];
-    // Made in turn so far: the set made last, as serially; but only if flags tell the sets apart.
-    assert_eq!(
-        decide(
-            &beside,
-            &[object(&in_turn, &[(1, "-DV=1"), (2, "-DV=2")])],
-            &[],
-            &DEAD
-        )[0],
-        take(2)
     );
 }
 
@@ -252,15 +240,99 @@ fn a_set_that_was_linked_is_used_up() {
         decide(&link, &objects(), &earlier, &DEAD),
         [take(1), take(3)]
     );
-    let before = [Earlier {
-        at: 29,
-        lineage: lineage(28, &[step(10, 12)]),
-        took: took(2, 4),
-    }];
+    let both = [
+        Earlier {
+            at: 35,
+            lineage: lineage(34, &[step(10, 12)]),
+            took: took(2, 4),
+        },
+        Earlier {
+            at: 36,
+            lineage: lineage(34, &[step(10, 13)]),
+            took: took(1, 3),
+        },
+    ];
     assert_eq!(
-        decide(&link, &objects(), &before, &DEAD),
+        decide(&link, &objects(), &both, &DEAD),
         [Verdict::Ambiguous; 2],
-        "asked for again since"
+        "none waits"
+    );
+}
+
+/// Thread 11 compiled and linked; thread 12 compiled since; 11 links another program of its objects.
+#[test]
+fn a_second_link_does_not_take_what_waits_for_another_thread() {
+    let shared = [
+        claim(1, 10, 20, &[step(10, 11)]),
+        claim(2, 30, 40, &[step(10, 12)]),
+    ];
+    let link = lineage(50, &[step(10, 11)]);
+    let earlier = [Earlier {
+        at: 25,
+        lineage: lineage(21, &[step(10, 11)]),
+        took: vec![(0, Variant([1; 16]))],
+    }];
+    let objects = [object(&shared, &[(1, "-DV=1"), (2, "-DV=2")])];
+    assert_eq!(
+        decide(&link, &objects, &earlier, &DEAD)[0],
+        Verdict::Ambiguous
+    );
+    let own = [claim(9, 10, 21, &[step(10, 11)])];
+    let objects = [
+        object(&shared, &[(1, "-DV=1"), (2, "-DV=2")]),
+        object(&own, &[(9, "-DV=1")]),
+    ];
+    assert_eq!(
+        decide(&link, &objects, &earlier, &DEAD)[0],
+        take(1),
+        "its own object tells"
+    );
+}
+
+/// Rule 3: thread 11 has a pool compile for it, round after round; 12 does the same with objects of its own.
+#[test]
+fn what_only_this_thread_ever_linked_is_its_own_again() {
+    let own = [
+        claim(1, 10, 20, &[step(10, 21)]),
+        claim(2, 30, 40, &[step(10, 31)]),
+    ];
+    let link = lineage(50, &[step(10, 11)]);
+    let by = |thread| {
+        [Earlier {
+            at: 26,
+            lineage: lineage(22, &[step(10, thread)]),
+            took: vec![(0, Variant([1; 16]))],
+        }]
+    };
+    let objects = [object(&own, &[(1, "-DV=1"), (2, "-DV=2")])];
+    assert_eq!(decide(&link, &objects, &by(11), &DEAD)[0], take(2));
+    let shared = [
+        own[0].clone(),
+        own[1].clone(),
+        claim(3, 31, 41, &[step(10, 32)]),
+    ];
+    let objects = [object(&shared, &[(1, "-DV=1"), (2, "-DV=2"), (3, "-DV=3")])];
+    assert_eq!(
+        decide(&link, &objects, &by(11), &DEAD)[0],
+        Verdict::Ambiguous,
+        "claimed twice since"
+    );
+}
+
+#[test]
+fn flags_that_are_not_known_tell_nothing() {
+    let shared = [
+        claim(1, 10, 30, &[step(10, 20)]),
+        claim(2, 11, 31, &[step(10, 21)]),
+    ];
+    let own = [claim(9, 10, 20, &[step(10, 22)])];
+    let objects = [
+        object(&shared, &[(1, "-DV=1")]),
+        object(&own, &[(9, "-O2")]),
+    ];
+    assert_eq!(
+        decide(&lineage(40, &[step(10, 11)]), &objects, &[], &DEAD)[0],
+        Verdict::Ambiguous
     );
 }
 

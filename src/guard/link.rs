@@ -492,6 +492,7 @@ impl Linking<'_> {
             .map(|(g, claims)| evidence::Object {
                 claims,
                 flags: flags(g),
+                shortened: g.log.lost_before,
             })
             .collect();
         evidence::decide(&self.session.lineage, &objects, &self.earlier(), &life())
