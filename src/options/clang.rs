@@ -178,7 +178,7 @@ pub(super) const ROWS: &[Row] = &[
     row("-fdepfile-entry=", Joined, Plain),
     row("-fdriver-only", Flag, Aside(OTHER)),
     row("-fembed-bitcode", FlagOrEquals, InPlace(RECORDS)),
-    row("-fembed-bitcode-marker", Flag, Plain),
+    row("-fembed-bitcode-marker", Flag, InPlace(RECORDS)),
     row("-fembed-offload-object=", Joined, Never(UNLISTED)),
     row("-fexperimental-openacc-macro-override", Separate, Plain),
     row("-ffile-compilation-dir=", Joined, Plain),
@@ -205,6 +205,11 @@ pub(super) const ROWS: &[Row] = &[
         "-foptimization-record-file=",
         Joined,
         Writes("it names the optimisation record"),
+    ),
+    row(
+        "-foptimization-record-passes=",
+        Joined,
+        Side(Side::OptimizationRecord),
     ),
     row("-force_load", Separate, LinkInput),
     row("-fpass-plugin=", Joined, InPlace(PLUGIN)),
@@ -233,8 +238,13 @@ pub(super) const ROWS: &[Row] = &[
     row("-fsanitize-system-ignorelist=", Joined, Never(UNLISTED)),
     row(
         "-fsave-optimization-record",
-        FlagOrEquals,
+        Flag,
         Side(Side::OptimizationRecord),
+    ),
+    row(
+        "-fsave-optimization-record=",
+        Joined,
+        Named("the format names the optimisation record"),
     ),
     row(
         "-fthin-link-bitcode=",
