@@ -89,6 +89,7 @@ impl Bench {
             .args(args)
             .current_dir(&self.folder)
             .env("LC_ALL", "C")
+            .env("TMPDIR", "/tmp")
             .output()
             .ok()?;
         Some((
