@@ -4,13 +4,15 @@
 //! |---|---|
 //! | `objguard-cc`, `objguard-c++` | `$OBJGUARD_CC`, `$OBJGUARD_CXX`; unset: the first `cc`, `c++` on PATH that isn't objguard |
 //! | a link in the private folder of `objguard run` | as that link's role says ([`Config::role`]) |
-//! | any other name (`gcc`, `x86_64-linux-gnu-g++`) | the first program of that name on PATH that isn't objguard; the two variables don't count |
+//! | `objguard-ar` | `$OBJGUARD_AR`; unset: the first `ar` on PATH that isn't objguard ([`archiver`]) |
+//! | any other name (`gcc`, `x86_64-linux-gnu-g++`, `gcc-ar`, `ranlib`) | the first program of that name on PATH that isn't objguard; the two variables don't count |
 //! | `objguard CC ARGS…` | `CC`, as written |
 //!
 //! The command of the variables may begin with launchers (`ccache gcc`, `nice -n 5 gcc`) and end in options (`gcc -pthread`).
 //! Symbolic links are never resolved for execution: `/usr/lib/ccache/gcc` is a compiler only under that name, and clang takes
 //! its target from it.
 
+mod archiver;
 mod names;
 mod programs;
 #[cfg(test)]
@@ -28,6 +30,7 @@ use crate::config::Config;
 use names::Launcher;
 use programs::{Found, Id, Mark, Miss, Own, Search};
 
+pub use archiver::resolve_archiver;
 pub(crate) use names::{driver, split};
 pub(crate) use programs::{each_on_path, executable};
 
@@ -207,6 +210,20 @@ enum Origin<'a> {
     Prefix,
 }
 
+impl Origin<'_> {
+    /// What is looked for.
+    fn noun(&self) -> &'static str {
+        match self {
+            Origin::Standard { variable: name, .. } | Origin::Variable { name, .. }
+                if *name == archiver::VARIABLE =>
+            {
+                "archiver"
+            }
+            _ => "compiler",
+        }
+    }
+}
+
 /// A command line that begins with a compiler.
 struct Command<'a> {
     search: Search<'a>,
@@ -337,6 +354,7 @@ impl Command<'_> {
     /// One line: what can't be run, why, and what to do.
     fn explain(&self, word: &OsStr, miss: &Miss) -> anyhow::Error {
         let word = word.display();
+        let noun = self.origin.noun();
         let (from, advice) = match self.origin {
             Origin::Masquerade(name) => (
                 String::new(),
@@ -347,11 +365,11 @@ impl Command<'_> {
             ),
             Origin::Standard { variable, .. } => (
                 String::new(),
-                format!("set {variable} to the compiler to run"),
+                format!("set {variable} to the {noun} to run"),
             ),
             Origin::Variable { name, value } => (
                 format!(" (`{name}={}`)", value.display()),
-                format!("set {name} to the compiler to run"),
+                format!("set {name} to the {noun} to run"),
             ),
             Origin::Prefix => (
                 String::new(),
@@ -362,7 +380,8 @@ impl Command<'_> {
             Miss::NotOnPath => match self.origin {
                 Origin::Standard { name, variable } => {
                     anyhow!(
-                        "cannot find a compiler: there is no `{name}` on PATH; install one, or set {variable} to the compiler to run"
+                        "cannot find {} {noun}: there is no `{name}` on PATH; install one, or set {variable} to the {noun} to run",
+                        if noun == "archiver" { "an" } else { "a" }
                     )
                 }
                 _ => anyhow!(

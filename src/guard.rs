@@ -1,6 +1,6 @@
 //! The transactions: the only place that orders effects.
 //!
-//! [`compile`] and [`link`] each run one command to its end. Whatever they can't guard they hand back as
+//! [`compile`], [`link`] and [`archive`] each run one command to its end. Whatever they can't guard they hand back as
 //! [`Done::AsWritten`], and the caller executes the user's own words.
 
 use std::collections::HashMap;
@@ -19,11 +19,14 @@ use crate::lineage::{self, Lineage, Step};
 use crate::process::{Ended, Invocation};
 use crate::state::Folder;
 
+mod archive;
 mod compile;
 mod held;
 mod link;
 mod lookup;
+mod taken;
 
+pub use archive::{archive, archive_script};
 pub use compile::compile;
 pub use held::Held;
 pub use link::link;
@@ -71,11 +74,16 @@ impl Session<'_> {
         }
     }
 
+    /// The user's words behind those of `OBJGUARD_CC`.
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words = self.compiler.flags.clone();
+        words.extend_from_slice(self.args);
+        words
+    }
+
     /// The user's own command line.
     pub fn as_written(&self) -> Invocation<'_> {
-        let mut args = self.compiler.flags.clone();
-        args.extend_from_slice(self.args);
-        self.invocation(args)
+        self.invocation(self.words())
     }
 
     /// What the real compiler is made of; its fingerprint is kept in the user's cache or in the state folder.

@@ -33,6 +33,7 @@
 //!     v-<variant>/x.o        a variant that isn't at the path now (hard link taken before the rename)
 //! ```
 
+pub mod archive;
 pub mod claims;
 pub mod cli;
 pub mod command;
@@ -46,6 +47,7 @@ pub mod evidence;
 pub mod guard;
 pub mod identity;
 pub mod inputs;
+pub mod libraries;
 pub mod lineage;
 pub mod links;
 pub mod lock;

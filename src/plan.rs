@@ -69,57 +69,114 @@ fn names(out: &mut Vec<OsString>, compile: &Compile) {
         suffix.push(extension);
     }
     base.push(&suffix);
+    // Without a folder the prefix is empty, not left out: gcc would take that of the scratch.
+    let mut dumpdir = OsString::new();
     if let Some(folder) = compile
         .output
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
     {
-        let mut dumpdir = folder.as_os_str().to_owned();
+        dumpdir.push(folder);
         if !dumpdir.as_bytes().ends_with(b"/") {
             dumpdir.push("/");
         }
-        out.extend(["-dumpdir".into(), dumpdir]);
     }
+    out.extend(["-dumpdir".into(), dumpdir]);
     out.extend(["-dumpbase".into(), base]);
     if !suffix.is_empty() {
         out.extend(["-dumpbase-ext".into(), suffix]);
     }
 }
 
-/// The words of a link with another output and, at their places, other inputs: pairs of an index into `link.inputs` and the
-/// path that stands in.
+/// The words that name an input, where another path can stand in for them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Slot {
+    /// One word, or two (`-l foo`) that one path replaces.
+    pub words: Range<usize>,
+    /// Only this piece of a `-Wl,` word, the first being 0.
+    pub piece: Option<usize>,
+}
+
+impl Slot {
+    /// The word at `at`, or a piece of it.
+    pub fn word(at: usize, piece: Option<usize>) -> Slot {
+        Slot {
+            words: at..at + 1,
+            piece,
+        }
+    }
+}
+
+/// The slot of the library `n` of a link: a path can stand where `-lfoo` stood. `None`: its words are spelled so that none can
+/// (`-Wl,-l,foo`).
+pub fn library_slot(link: &Link, n: usize) -> Option<Slot> {
+    let library = &link.libraries[n];
+    let names = |text: &[u8]| text.starts_with(b"-l") || text.starts_with(b"--library=");
+    let word = link.words.args[library.word].as_bytes();
+    match library.piece {
+        Some(piece) => names(word.split(|b| *b == b',').nth(piece + 1)?)
+            .then(|| Slot::word(library.word, Some(piece))),
+        None if names(word) => Some(Slot::word(library.word, None)),
+        None => {
+            let before = library.word.checked_sub(1)?;
+            let option = link.words.args[before].as_bytes();
+            (option == b"-l" || option == b"--library").then(|| Slot {
+                words: before..library.word + 1,
+                piece: None,
+            })
+        }
+    }
+}
+
+/// The words of a link with another output and, at their places, other inputs.
 pub fn link(
     link: &Link,
     output: Option<&Path>,
-    instead: &[(usize, PathBuf)],
+    instead: &[(Slot, PathBuf)],
     colour: bool,
 ) -> Vec<OsString> {
-    let mut words = link.words.args.clone();
-    for (n, path) in instead {
-        let input = &link.inputs[*n];
-        match input.piece {
-            None => words[input.word] = path.clone().into(),
-            Some(piece) => {
-                words[input.word] = replace_piece(&words[input.word], piece, path.as_os_str())
-            }
-        }
-    }
+    let args = &link.words.args;
+    let words = replaced(args, instead);
     let mut out = Vec::with_capacity(words.len() + 3);
     if colour {
         out.push("-fdiagnostics-color=always".into());
     }
-    let end = link.append_at;
-    match output {
-        Some(output) => copy_with_output(
-            &mut out,
-            &words[..end],
-            link.output_words.as_ref(),
-            output.as_os_str(),
-        ),
-        None => out.extend_from_slice(&words[..end]),
+    let put_output = || output.map(|o| ["-o".into(), o.as_os_str().to_owned()]);
+    let given = link.output_words.clone().filter(|_| output.is_some());
+    for (at, word) in words.into_iter().enumerate() {
+        match &given {
+            Some(given) if given.start == at => out.extend(put_output().into_iter().flatten()),
+            Some(given) if given.contains(&at) => {}
+            None if at == link.append_at => {
+                out.extend(put_output().into_iter().flatten());
+                out.extend(word);
+            }
+            _ => out.extend(word),
+        }
     }
-    out.extend_from_slice(&words[end..]);
+    if given.is_none() && link.append_at == args.len() {
+        out.extend(put_output().into_iter().flatten());
+    }
     out
+}
+
+/// The words of an archiver's command with another archive and other members at their places.
+pub fn archive(words: &[OsString], instead: &[(Slot, PathBuf)]) -> Vec<OsString> {
+    replaced(words, instead).into_iter().flatten().collect()
+}
+
+/// The words with paths in their slots; `None` where a slot of several words lost one.
+fn replaced(words: &[OsString], instead: &[(Slot, PathBuf)]) -> Vec<Option<OsString>> {
+    let mut words: Vec<Option<OsString>> = words.iter().cloned().map(Some).collect();
+    for (slot, path) in instead {
+        let first = slot.words.start;
+        words[first] = match (slot.piece, words[first].take()) {
+            (Some(piece), Some(word)) => Some(replace_piece(&word, piece, path.as_os_str())),
+            _ => Some(path.clone().into()),
+        };
+        words[first + 1..slot.words.end].fill(None);
+    }
+    words
 }
 
 /// Copies words with `-o OUTPUT` in place of the user's, or at the end if there was none.

@@ -1,6 +1,8 @@
 //! Runs the real compiler: the only place that spawns or execs on its behalf.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -78,6 +80,15 @@ pub struct Outcome {
     pub overflow: bool,
 }
 
+/// Files in the place of the command's standard input and output; `None`: they are ours.
+#[derive(Debug, Default)]
+pub struct Redirect {
+    /// Read by the command.
+    pub stdin: Option<File>,
+    /// Written by the command.
+    pub stdout: Option<File>,
+}
+
 /// More stderr than this (bytes) is passed on but not kept for a replay.
 const KEPT_STDERR: usize = 1 << 20;
 
@@ -102,7 +113,26 @@ impl Invocation<'_> {
     /// # Errors
     /// The command can't be started: `E2BIG` if what was added made it too long.
     pub fn run(&self, stderr: Stderr, rewrite: &[(Vec<u8>, Vec<u8>)]) -> io::Result<Outcome> {
+        self.run_with(Redirect::default(), stderr, rewrite)
+    }
+
+    /// [`Self::run`] with other standard input or output.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_with(
+        &self,
+        redirect: Redirect,
+        stderr: Stderr,
+        rewrite: &[(Vec<u8>, Vec<u8>)],
+    ) -> io::Result<Outcome> {
         let mut command = self.command();
+        if let Some(file) = redirect.stdin {
+            command.stdin(file);
+        }
+        if let Some(file) = redirect.stdout {
+            command.stdout(file);
+        }
         if stderr != Stderr::Inherit {
             command.stderr(Stdio::piped());
         }
@@ -199,12 +229,7 @@ impl Sink<'_> {
     }
 
     fn emit(&mut self, text: &[u8]) {
-        let mut text = std::borrow::Cow::Borrowed(text);
-        for (from, to) in self.rewrite {
-            if memchr::memmem::find(&text, from).is_some() {
-                text = replaced(&text, from, to).into();
-            }
-        }
+        let text = rewritten(text, self.rewrite);
         if self.live {
             say(&text);
         }
@@ -215,6 +240,17 @@ impl Sink<'_> {
             self.kept.extend_from_slice(&text);
         }
     }
+}
+
+/// The text with every occurrence of the first of a pair replaced by the second.
+pub fn rewritten<'a>(text: &'a [u8], rewrite: &[(Vec<u8>, Vec<u8>)]) -> Cow<'a, [u8]> {
+    let mut text = Cow::Borrowed(text);
+    for (from, to) in rewrite {
+        if memchr::memmem::find(&text, from).is_some() {
+            text = replaced(&text, from, to).into();
+        }
+    }
+    text
 }
 
 fn replaced(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

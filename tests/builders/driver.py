@@ -108,6 +108,12 @@ class Builder:
             whole = f"whole_{self.number}.o"
             partial = [cc, *flags, "-r", *self.objects(), "-o", whole]
             return [partial, [cc, *flags, whole, "-o", program]], [f"./{program}"]
+        if self.options.kind == "archive":
+            # All builders' shared objects go to one archive.
+            shared = [name + ".o" for name in SHARED]
+            rest = [name for name in self.objects() if name not in shared]
+            archive = [self.options.ar, "rcs", "libshared.a", *shared]
+            return [archive, [cc, *flags, *rest, "-L.", "-lshared", "-o", program]], [f"./{program}"]
         return [[cc, *flags, *self.objects(), "-o", program]], [f"./{program}"]
 
     def build(self, turn):
@@ -279,9 +285,10 @@ def main():
     parser = argparse.ArgumentParser(description="builders that share objects")
     parser.add_argument("--mode", required=True)
     parser.add_argument("--cc", required=True, help="the compiler under test")
+    parser.add_argument("--ar", default="ar", help="the archiver under test")
     parser.add_argument("--flags", default="", help="for compiles and links, separated by blanks")
     parser.add_argument("--link-flags", default="", help="for links only")
-    parser.add_argument("--kind", choices=["exe", "shared", "relocatable"], default="exe")
+    parser.add_argument("--kind", choices=["exe", "shared", "relocatable", "archive"], default="exe")
     parser.add_argument("--values", choices=["own", "common", "mixed"], default="mixed")
     parser.add_argument("--nothing-own", action="store_true", help="main is a shared object too")
     parser.add_argument("--builders", type=int, default=8)

@@ -1,0 +1,5 @@
+//! The archiver's wrapper: `AR=objguard-ar`.
+
+fn main() {
+    objguard::wrapper::main()
+}
