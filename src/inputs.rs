@@ -72,15 +72,16 @@ pub struct Collected {
 /// Devices whose clock may not be the scratch's: an input there must be this much older than the start (ns).
 const OTHER_CLOCK_MARGIN: i64 = 2_000_000_000;
 
-/// Reads every file the compile read, once.
+/// Reads every file the compile read, once. `words` are the command's: `-D` puts text into the source as well.
 ///
 /// `clock` is the file-system clock (ns) of device `dev` when the compile began.
-pub fn collect(paths: &[PathBuf], source: &Path, clock: i64, dev: u64) -> Collected {
+pub fn collect(paths: &[PathBuf], source: &Path, words: &[u8], clock: i64, dev: u64) -> Collected {
     let scanner = Scanner::new();
     let mut collected = Collected {
         inputs: Vec::with_capacity(paths.len()),
         ..Collected::default()
     };
+    collected.merge(scanner.scan(words), Path::new("the command line"));
     let mut buffer = Vec::with_capacity(128 * 1024);
     for path in paths {
         let stamp = match read(path, &mut buffer) {
@@ -203,6 +204,7 @@ mod tests {
         let got = collect(
             std::slice::from_ref(&path),
             Path::new("x"),
+            b"",
             i64::MAX,
             Stamp::of(&path).unwrap().dev,
         );
@@ -235,18 +237,18 @@ mod tests {
         let stamp = Stamp::of(&path).unwrap();
         let paths = [path.clone()];
         assert!(
-            collect(&paths, &path, stamp.ctime, stamp.dev)
+            collect(&paths, &path, b"", stamp.ctime, stamp.dev)
                 .unusable
                 .unwrap()
                 .contains("was modified while")
         );
         assert!(
-            collect(&paths, &path, stamp.ctime + 1, stamp.dev)
+            collect(&paths, &path, b"", stamp.ctime + 1, stamp.dev)
                 .unusable
                 .is_none()
         );
         assert!(
-            collect(&paths, &path, stamp.ctime + 1, stamp.dev + 1)
+            collect(&paths, &path, b"", stamp.ctime + 1, stamp.dev + 1)
                 .unusable
                 .is_some(),
             "another device's clock"

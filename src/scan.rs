@@ -18,11 +18,18 @@ pub struct Findings {
     pub tests_unknown: bool,
 }
 
+/// The macros that tell the time.
+const CLOCK: [&str; 3] = ["__DATE__", "__TIME__", "__TIMESTAMP__"];
+
 /// The searches, prepared once.
 pub struct Scanner {
-    clock: [(&'static str, Finder<'static>); 3],
+    /// Ends and beginnings of [`CLOCK`]'s words: `##` may paste them of two pieces.
+    clock: [Finder<'static>; 5],
     embeds: [(&'static str, Finder<'static>); 3],
-    has_include: Finder<'static>,
+    assembly: Finder<'static>,
+    /// An assembler directive cut in two by the end of a string, or spelled with an escape.
+    cut: [Finder<'static>; 6],
+    has: Finder<'static>,
 }
 
 impl Default for Scanner {
@@ -36,33 +43,67 @@ impl Scanner {
     pub fn new() -> Scanner {
         let finder = |word: &'static str| (word, Finder::new(word));
         Scanner {
-            clock: [
-                finder("__DATE__"),
-                finder("__TIME__"),
-                finder("__TIMESTAMP__"),
-            ],
+            clock: ["__TI", "__DA", "ME__", "TE__", "MP__"].map(|w| Finder::new(w)),
             embeds: [finder("incbin"), finder(".include"), finder("embed")],
-            has_include: Finder::new("has_include"),
+            assembly: Finder::new("asm"),
+            cut: [".i\"", ".in\"", ".inc\"", ".incb\"", ".incbi\"", ".\\"].map(|w| Finder::new(w)),
+            has: Finder::new("has_"),
         }
     }
 
     /// What `text` says.
     pub fn scan(&self, text: &[u8]) -> Findings {
-        let clock = self.clock.iter().find(|(_, f)| f.find(text).is_some());
         let embeds = self
             .embeds
             .iter()
-            .find(|(word, f)| f.find_iter(text).any(|at| embeds(word, text, at)));
+            .find(|(word, f)| f.find_iter(text).any(|at| embeds(word, text, at)))
+            .map(|(word, _)| *word);
         let mut found = Findings {
-            clock: clock.map(|(word, _)| *word),
-            embeds: embeds.map(|(word, _)| *word),
+            clock: self.clock_word(text),
+            embeds: embeds.or_else(|| self.cut_directive(text)),
             ..Findings::default()
         };
-        for at in self.has_include.find_iter(text) {
-            tested(text, at, at + "has_include".len(), &mut found);
+        for at in self.has.find_iter(text) {
+            if text[at..].starts_with(b"has_include") {
+                tested(text, at, at + "has_include".len(), &mut found);
+            } else if matches!(
+                identifier(text, at),
+                b"__has_" | b"__has_i" | b"__has_in" | b"__has_inc" | b"__has_incl"
+            ) {
+                // Half of a pasted `__has_include`.
+                found.tests_unknown = true;
+            }
         }
         found
     }
+
+    /// The macro of [`CLOCK`] that stands in the text, whole or as one of two pieces to paste.
+    fn clock_word(&self, text: &[u8]) -> Option<&'static str> {
+        let hits = self.clock.iter().flat_map(|f| f.find_iter(text));
+        hits.map(|at| identifier(text, at)).find_map(|piece| {
+            let of = |word: &&str| {
+                word.as_bytes().starts_with(piece) || word.as_bytes().ends_with(piece)
+            };
+            CLOCK.into_iter().find(of)
+        })
+    }
+
+    fn cut_directive(&self, text: &[u8]) -> Option<&'static str> {
+        self.assembly.find(text)?;
+        let cut = self.cut.iter().any(|f| f.find(text).is_some());
+        cut.then_some("asm")
+    }
+}
+
+/// The identifier around a place in the text.
+fn identifier(text: &[u8], at: usize) -> &[u8] {
+    let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    let start = text[..at]
+        .iter()
+        .rposition(|b| !is_word(b))
+        .map_or(0, |n| n + 1);
+    let end = at + text[at..].iter().take_while(|b| is_word(b)).count();
+    &text[start..end]
 }
 
 /// Whether the word found at `at` can be the directive: `embed` only as `#embed`, `.include` not as a file's suffix.
@@ -193,7 +234,9 @@ mod tests {
             scan("char *t = __TIMESTAMP__;").clock,
             Some("__TIMESTAMP__")
         );
-        assert_eq!(scan("int __TIMER__;").clock, None);
+        assert_eq!(scan("int __TIMER__, STATE__, NAME__, __TIMER;").clock, None);
+        assert_eq!(scan("CAT(__TI, ME__)").clock, Some("__TIME__"));
+        assert_eq!(scan("CAT(__, DATE__)").clock, Some("__DATE__"));
     }
 
     #[test]
@@ -203,6 +246,9 @@ mod tests {
         assert_eq!(scan("struct embedded x; /* embed */").embeds, None);
         assert_eq!(scan("\t.include \"x\"").embeds, Some(".include"));
         assert_eq!(scan("see foo.include").embeds, None);
+        assert_eq!(scan("asm(\".in\" \"cbin x\");").embeds, Some("asm"));
+        assert_eq!(scan("asm(\".\\x69ncbin x\");").embeds, Some("asm"));
+        assert_eq!(scan("puts(\"a.in\");").embeds, None);
     }
 
     #[test]
@@ -216,6 +262,8 @@ mod tests {
         );
         assert!(scan("#if __has_include(NAME)").tests_unknown);
         assert!(scan("#define HAS(x) __has_include(x)").tests_unknown);
+        assert!(scan("#if CAT(__has_, include)(<a.h>)").tests_unknown);
+        assert!(!scan("#if __has_attribute(x)").tests_unknown);
         let glibc = scan(
             "# define __glibc_has_include(header)\t__has_include (header)\n# if __glibc_has_include (\"linux/stat.h\")\n",
         );

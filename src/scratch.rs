@@ -201,13 +201,14 @@ pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Writes `content` to `to` by way of a file in the same folder, so that nobody sees a part of it. An existing file that is
-/// not regular (`/dev/null`, a FIFO) is written to.
+/// Writes `content` to `to` by way of a file in the same folder, so that nobody sees a part of it. As when the compiler writes
+/// it, an existing file keeps its mode, a symbolic link stays one, and a file that is not regular (`/dev/null`, a FIFO) is
+/// written to.
 pub fn write_atomically(to: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    if fs::metadata(to).is_ok_and(|m| !m.is_file()) {
+    let existing = fs::metadata(to).ok();
+    if existing.as_ref().is_some_and(|m| !m.is_file()) {
         return OpenOptions::new().write(true).open(to)?.write_all(content);
     }
-    // A symbolic link stays one, as when the compiler writes through it.
     let resolved = fs::canonicalize(to).unwrap_or_else(|_| to.to_owned());
     let mut hidden = OsString::from(TRANSIENT_PREFIX);
     hidden.push(format!(
@@ -216,20 +217,21 @@ pub fn write_atomically(to: &Path, content: &[u8], mode: u32) -> io::Result<()> 
         crate::lineage::boottime_ns()
     ));
     let temporary = resolved.with_file_name(&hidden);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)?;
-    let written = file.write_all(content);
-    drop(file);
-    match written.and_then(|()| fs::rename(&temporary, &resolved)) {
-        Ok(()) => Ok(()),
-        Err(e) => {
-            let _ = fs::remove_file(&temporary);
-            Err(e)
+    let write = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)?;
+        file.write_all(content)?;
+        if let Some(meta) = &existing {
+            file.set_permissions(meta.permissions())?;
         }
-    }
+        fs::rename(&temporary, &resolved)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
 }
 
 /// Sets both times of `path` to `when` (ns), or to now.

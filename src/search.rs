@@ -78,7 +78,8 @@ impl Search {
     }
 
     /// Compares with the folders as they are now. One stat a watched folder if nothing moved.
-    pub fn standing(&self, inputs: &[Input]) -> Standing {
+    /// `present`: device and inode of each input as it is now.
+    pub fn standing(&self, inputs: &[Input], present: &HashSet<(u64, u64)>) -> Standing {
         let mut moved = Vec::new();
         for (folder, before) in &self.watched {
             let now = Stamp::of(folder).ok().map(folder_stamp);
@@ -104,7 +105,7 @@ impl Search {
                 .unwrap_or_default();
             return Standing::Dirty(Dirty::Shadowed(name));
         }
-        if let Some(path) = self.newcomer(&moved, inputs) {
+        if let Some(path) = self.newcomer(&moved, inputs, present) {
             return Standing::Dirty(Dirty::Shadowed(path));
         }
         let settled = settled_clock();
@@ -123,9 +124,12 @@ impl Search {
     }
 
     /// A file that bears an included name, lies on the search path, wasn't read, and may have come after the compile began.
-    fn newcomer(&self, moved: &[Moved<'_>], inputs: &[Input]) -> Option<PathBuf> {
-        let known: HashSet<(u64, u64)> =
-            inputs.iter().map(|i| (i.stamp.dev, i.stamp.ino)).collect();
+    fn newcomer(
+        &self,
+        moved: &[Moved<'_>],
+        inputs: &[Input],
+        present: &HashSet<(u64, u64)>,
+    ) -> Option<PathBuf> {
         let mut folders: BTreeSet<PathBuf> = self.roots.iter().cloned().collect();
         folders.extend(inputs.iter().map(|i| folder_of(&i.path)));
         let names = included_names(&folders, inputs);
@@ -142,7 +146,7 @@ impl Search {
                     continue;
                 };
                 let stamp = Stamp::from(&meta);
-                if !meta.is_file() || known.contains(&(stamp.dev, stamp.ino)) {
+                if !meta.is_file() || present.contains(&(stamp.dev, stamp.ino)) {
                     continue;
                 }
                 // Old files come with a folder that is moved here, or by a symbolic link that is.
@@ -181,6 +185,33 @@ impl Search {
             .flat_map(|n| roots.iter().map(move |r| r.join(OsStr::from_bytes(n))))
             .find(|p| fs::metadata(p).is_ok())
     }
+}
+
+/// What `names` on the search path `roots` may have come or gone since `clock`: a file that did, or else a folder that changed
+/// since then. Objects are published to `changing` all the time, so what went from there isn't noticed.
+pub fn moved_since(
+    roots: &[PathBuf],
+    names: &[Vec<u8>],
+    changing: &Path,
+    clock: i64,
+) -> Option<PathBuf> {
+    if names.is_empty() {
+        return None;
+    }
+    let of = |p: &Path| Stamp::of(p).ok().map(|s| (s.dev, s.ino));
+    let changing = of(changing);
+    let young =
+        |p: &Path| fs::symlink_metadata(p).is_ok_and(|m| !Stamp::from(&m).older_than(clock));
+    let candidates = roots
+        .iter()
+        .flat_map(|r| names.iter().map(move |n| r.join(OsStr::from_bytes(n))));
+    let came = candidates.into_iter().find(|p| young(p));
+    came.or_else(|| {
+        roots
+            .iter()
+            .find(|r| young(r) && of(r) != changing)
+            .cloned()
+    })
 }
 
 /// A watched folder whose stamp isn't the recorded one.

@@ -30,9 +30,10 @@ impl Stamp {
         fs::metadata(path).map(|m| Stamp::from(&m))
     }
 
-    /// Whether the file last changed before `clock` (ns of the same file system's clock).
+    /// Whether the file last changed before `clock` (ns of the same file system's clock). `mtime` can be set to anything, also
+    /// to a day in the future; that changes `ctime`.
     pub fn older_than(&self, clock: i64) -> bool {
-        self.ctime < clock && self.mtime < clock
+        self.ctime < clock
     }
 
     /// The same file with the same content, as far as a rename or a hard link, which touch only `ctime`, let one tell.

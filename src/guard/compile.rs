@@ -1,6 +1,6 @@
 //! A guarded compile: skip it if a variant can stand for it, else run it in scratch and publish what it gives.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -24,7 +24,7 @@ use crate::record::{Maker, Record, Side};
 use crate::request::{self, Key, Request, Variant};
 use crate::scan;
 use crate::scratch::{self, Scratch};
-use crate::search::Search;
+use crate::search::{self, Search};
 use crate::signals;
 use crate::stamp::Stamp;
 use crate::state::{Distrust, Folder, ObjectState};
@@ -201,20 +201,16 @@ fn depfile_refusal(command: &Compile) -> Option<String> {
     if file.as_os_str() == "-" {
         return Some("the depfile goes to stdout".into());
     }
-    let folder = match file.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    (!writable_folder(folder)).then(|| "the depfile's folder can't be written to".into())
+    if !writable(&folder_or_dot(file)) || (file.exists() && !writable(file)) {
+        return Some("the depfile can't be written to".into());
+    }
+    None
 }
 
-fn writable_folder(folder: &Path) -> bool {
-    let Ok(c) = std::ffi::CString::new(folder.as_os_str().as_bytes()) else {
-        return false;
-    };
+fn writable(path: &Path) -> bool {
     // SAFETY: `c` is a NUL-terminated path that lives during the call.
-    fs::metadata(folder).is_ok_and(|m| m.is_dir())
-        && unsafe { libc::access(c.as_ptr(), libc::W_OK | libc::X_OK) == 0 }
+    std::ffi::CString::new(path.as_os_str().as_bytes())
+        .is_ok_and(|c| unsafe { libc::access(c.as_ptr(), libc::W_OK) == 0 })
 }
 
 /// The output's folder can't hold state: the compiler runs as written, and if it fails, a line says what to do.
@@ -417,7 +413,7 @@ impl Guarded<'_> {
             .chain(self.command.forced_includes.iter().map(Path::new))
         {
             if let Ok(stamp) = Stamp::of(path) {
-                scratch.wait_until_after(stamp.ctime.max(stamp.mtime));
+                scratch.wait_until_after(stamp.ctime);
             }
         }
         let started = Instant::now();
@@ -508,7 +504,21 @@ impl Guarded<'_> {
         if preprocessed || !paths.iter().any(|p| p == source) {
             paths.insert(0, source.to_owned());
         }
-        let mut collected = inputs::collect(&paths, source, scratch.clock(), self.folder.dev());
+        let mut collected = inputs::collect(
+            &paths,
+            source,
+            &self
+                .command
+                .words
+                .args
+                .join(OsStr::new(
+                    "
+",
+                ))
+                .into_encoded_bytes(),
+            scratch.clock(),
+            self.folder.dev(),
+        );
         let search = self.search(&mut collected, scratch);
         never = never.or_else(|| collected.unusable.clone());
         if outcome.overflow {
@@ -594,6 +604,10 @@ impl Guarded<'_> {
         let mut roots: Vec<PathBuf> = vec![folder_or_dot(self.command.source_path())];
         roots.extend(self.command.search.iter().map(|d| PathBuf::from(&d.dir)));
         roots.extend(self.identity.include_dirs.iter().cloned());
+        // `#include "…"` and `__has_include("…")` look beside the file they stand in first.
+        let built_in = |p: &Path| self.identity.include_dirs.iter().any(|d| p.starts_with(d));
+        let inputs = collected.inputs.iter().map(|i| i.path.as_path());
+        roots.extend(inputs.filter(|p| !built_in(p)).map(folder_or_dot));
         let mut seen = std::collections::HashSet::new();
         roots.retain(|r| seen.insert(r.clone()));
         let (mut included, computed) = scan::includes(&collected.source_text);
@@ -619,6 +633,13 @@ impl Guarded<'_> {
             );
         }
         let mut probed = std::mem::take(&mut collected.findings.tested);
+        let dir = self.target.folder();
+        if let Some(path) = search::moved_since(&roots, &probed, dir, scratch.clock()) {
+            collected.unusable.get_or_insert(format!(
+                "`{}`, which `__has_include` may tell of, came or went while it was compiled",
+                path.display()
+            ));
+        }
         probed.extend(precompiled);
         Search::observe(
             roots,
@@ -881,10 +902,10 @@ impl Staged<'_> {
             return Ok(());
         };
         match fs::symlink_metadata(to) {
-            Ok(meta) if !meta.is_file() => scratch::write_atomically(to, &text, 0o666),
-            _ => {
+            Err(_) => {
                 scratch::publish(made, to).or_else(|_| scratch::write_atomically(to, &text, 0o666))
             }
+            Ok(_) => scratch::write_atomically(to, &text, 0o666),
         }
         .map_err(cannot("write", to))
     }

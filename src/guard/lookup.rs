@@ -59,12 +59,16 @@ pub fn standing(
     let mut restamped = false;
     let mut newest_input = i64::MIN;
     let mut buffer = Vec::new();
+    let mut present = std::collections::HashSet::with_capacity(record.inputs.len());
     let settled = search::settled_clock();
     for input in &mut record.inputs {
         match input.standing(&mut buffer) {
-            Standing::Same => {}
+            Standing::Same => {
+                present.insert((input.stamp.dev, input.stamp.ino));
+            }
             // A stamp that is too new may hide a further change: such a file is read again next time.
             Standing::Touched(stamp) => {
+                present.insert((stamp.dev, stamp.ino));
                 if stamp.older_than(settled) {
                     input.stamp = stamp;
                     restamped = true;
@@ -83,7 +87,7 @@ pub fn standing(
             return Err(Dirty::SideOutput(side.path.clone()));
         }
     }
-    match record.search.standing(&record.inputs) {
+    match record.search.standing(&record.inputs, &present) {
         search::Standing::Same => {}
         search::Standing::Settled(watched) => {
             restamped |= watched != record.search.watched;
