@@ -47,6 +47,12 @@ struct Outcome {
     trouble: Option<String>,
 }
 
+impl Outcome {
+    fn is_bad(&self) -> bool {
+        !self.differences.is_empty() || self.trouble.is_some()
+    }
+}
+
 #[test]
 fn the_wrapper_cannot_be_told_from_the_compiler() {
     let cases = cases();
@@ -61,7 +67,7 @@ fn the_wrapper_cannot_be_told_from_the_compiler() {
     let wrapper = wrapper(&base);
     let start = Instant::now();
     let outcomes = run_all(&cases, &wrapper, &base, only.is_some());
-    let failed = report(&cases, &outcomes, &left_out, &base);
+    let failed = report(&cases, &outcomes, &left_out);
     say(&format!(
         "{} cases in {:.0} s",
         cases.len(),
@@ -168,7 +174,7 @@ fn without_excluded(cases: Vec<Case>) -> (Vec<Case>, BTreeMap<String, usize>) {
             .needs
             .iter()
             .map(String::as_str)
-            .chain([cc, cxx, "timeout", "nm"]);
+            .chain([cc, cxx, "cp", "nm"]);
         let absent = needed.map(str::to_owned).find(|name| {
             !*searched
                 .entry(name.clone())
@@ -234,7 +240,10 @@ fn run_all(cases: &[Case], wrapper: &Wrapper, base: &Path, keep: bool) -> Vec<Ou
                     let Some(case) = cases.get(index) else { break };
                     let root = folder(base, index, case);
                     let outcome = run_case(case, wrapper, root.clone());
-                    if !keep && outcome.differences.is_empty() && outcome.trouble.is_none() {
+                    if outcome.is_bad() {
+                        explain(case, &outcome, &root);
+                    }
+                    if !keep && !outcome.is_bad() {
                         let _ = fs::remove_dir_all(root);
                     }
                     outcomes.lock().expect("no panic").push((index, outcome));
@@ -291,18 +300,12 @@ fn run_case(case: &Case, wrapper: &Wrapper, root: PathBuf) -> Outcome {
 }
 
 /// Prints what came of it and returns how many cases failed.
-fn report(
-    cases: &[Case],
-    outcomes: &[Outcome],
-    left_out: &BTreeMap<String, usize>,
-    base: &Path,
-) -> usize {
+fn report(cases: &[Case], outcomes: &[Outcome], left_out: &BTreeMap<String, usize>) -> usize {
     let mut failed = 0;
     let mut kinds: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let mut decisions: BTreeMap<Option<Decision>, usize> = BTreeMap::new();
     let mut list = String::new();
-    for (index, (case, outcome)) in cases.iter().zip(outcomes).enumerate() {
-        let bad = !outcome.differences.is_empty() || outcome.trouble.is_some();
+    for (case, outcome) in cases.iter().zip(outcomes) {
         let (all, wrong) = kinds.entry(&case.kind).or_default();
         *all += 1;
         *decisions.entry(outcome.decision).or_default() += 1;
@@ -326,10 +329,9 @@ fn report(
                 case.title()
             ));
         }
-        if bad {
+        if outcome.is_bad() {
             *wrong += 1;
             failed += 1;
-            explain(case, outcome, &folder(base, index, case));
         }
     }
     if let Ok(path) = env::var("DIFFERENTIAL_LIST") {
@@ -357,33 +359,26 @@ fn report(
     failed
 }
 
+/// Prints the differences of one case, in one piece: other threads print too.
 fn explain(case: &Case, outcome: &Outcome, folder: &Path) {
-    say(&format!("\n{}", case.title()));
-    for line in case
-        .setup
-        .iter()
-        .map(|line| format!("setup {line}"))
-        .chain(case.run.iter().map(|line| format!("run {line}")))
-    {
-        say(&format!("    {line}"));
+    let mut lines = vec![format!("\n{}", case.title())];
+    lines.extend(case.setup.iter().map(|line| format!("    setup {line}")));
+    lines.extend(case.run.iter().map(|line| format!("    run {line}")));
+    let trouble = outcome.trouble.iter();
+    lines.extend(trouble.map(|trouble| format!("  cannot be run: {trouble}")));
+    let differences = &outcome.differences;
+    let shown = differences.iter().take(SHOWN);
+    lines.extend(shown.map(|difference| format!("  {}", described(difference))));
+    if differences.len() > SHOWN {
+        lines.push(format!("  and {} more", differences.len() - SHOWN));
     }
-    if let Some(trouble) = &outcome.trouble {
-        say(&format!("  cannot be run: {trouble}"));
-    }
-    for difference in outcome.differences.iter().take(SHOWN) {
-        say(&format!("  {}", described(difference)));
-    }
-    if outcome.differences.len() > SHOWN {
-        say(&format!("  and {} more", outcome.differences.len() - SHOWN));
-    }
-    say(&format!(
-        "  folders: {0}/plain, {0}/wrapped",
-        folder.display()
+    let folder = folder.display();
+    lines.push(format!("  folders: {folder}/plain, {folder}/wrapped"));
+    let title = case.title().replace('\'', "'\\''");
+    lines.push(format!(
+        "  again: DIFFERENTIAL_ONLY='{title}' cargo test --test differential"
     ));
-    say(&format!(
-        "  again: DIFFERENTIAL_ONLY='{}' cargo test --test differential",
-        case.title()
-    ));
+    say(&lines.join("\n"));
 }
 
 fn described(difference: &Difference) -> String {

@@ -8,9 +8,11 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::snapshot::{self, Kind, Stamps, Tree};
 use crate::table::{Case, Compiler};
@@ -18,8 +20,8 @@ use crate::table::{Case, Compiler};
 /// How long before the test began the files of a case seem to have been written, in seconds; the outputs among them a minute more.
 const AGE: u64 = 3600;
 
-/// Seconds after which a command is taken for stuck.
-const PATIENCE: u32 = 100;
+/// After which time a command is taken for stuck, and killed with all it started.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The situations in which a case's commands are run, in this order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -84,6 +86,8 @@ pub struct Side {
     /// The folder's content before the first run.
     pub fixture: Tree,
     pub phases: Vec<Seen>,
+    /// The table has no change of its own for this case.
+    pub default_change: bool,
 }
 
 /// The program under test.
@@ -222,7 +226,11 @@ impl Place {
             });
         }
         fs::rename(&work, self.root.join(kept)).map_err(described)?;
-        Ok(Side { fixture, phases })
+        Ok(Side {
+            fixture,
+            phases,
+            default_change: case.change.is_empty(),
+        })
     }
 
     /// The variables every command of this case gets, and no others.
@@ -243,18 +251,25 @@ impl Place {
     }
 
     fn shell(&self, line: &str, cc: &str, cxx: &str, case: &Case) -> io::Result<Step> {
-        let output = Command::new("timeout")
-            .args(["-k", "5", &PATIENCE.to_string(), "sh", "-c", line])
+        let child = Command::new("sh")
+            .args(["-c", line])
             .current_dir(self.work())
             .env_clear()
             .envs(self.environment(case))
             .env("CC", cc)
             .env("CXX", cxx)
             .stdin(Stdio::null())
-            .output()?;
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        let watch = Watch::over(child.id());
+        // The group's leader stays a zombie until all that holds its output has ended, so its id can't be anybody else's.
+        let output = child.wait_with_output()?;
+        let late = watch.end();
         Ok(Step {
             status: match output.status.code() {
-                Some(124) => format!("no end after {PATIENCE} s"),
+                _ if late => format!("no end after {} s", PATIENCE.as_secs()),
                 Some(code) => format!("exit {code}"),
                 None => output.status.to_string(),
             },
@@ -304,6 +319,46 @@ pub fn wait_for_tick(folder: &Path) -> io::Result<()> {
         std::thread::sleep(Duration::from_micros(500));
     }
     Ok(())
+}
+
+/// A process group that is killed if it takes too long.
+struct Watch(u32);
+
+/// The groups that run, and when each is late; a group that was killed has no time any more.
+static WATCHED: Mutex<BTreeMap<u32, Option<Instant>>> = Mutex::new(BTreeMap::new());
+
+impl Watch {
+    fn over(group: u32) -> Watch {
+        static START: Once = Once::new();
+        START.call_once(|| {
+            std::thread::spawn(|| {
+                loop {
+                    std::thread::sleep(Duration::from_millis(500));
+                    kill_the_late();
+                }
+            });
+        });
+        let mut watched = WATCHED.lock().expect("no panic while it is held");
+        watched.insert(group, Some(Instant::now() + PATIENCE));
+        Watch(group)
+    }
+
+    /// Whether it took too long.
+    fn end(self) -> bool {
+        let mut watched = WATCHED.lock().expect("no panic while it is held");
+        watched.remove(&self.0).is_some_and(|time| time.is_none())
+    }
+}
+
+fn kill_the_late() {
+    let mut watched = WATCHED.lock().expect("no panic while it is held");
+    for (group, time) in watched.iter_mut() {
+        if time.is_some_and(|time| time < Instant::now()) {
+            *time = None;
+            // SAFETY: no memory is involved; the group's leader isn't waited for before its output ends.
+            unsafe { libc::kill(-(*group as i32), libc::SIGKILL) };
+        }
+    }
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), String> {
