@@ -1,6 +1,6 @@
 //! The transactions: the only place that orders effects.
 //!
-//! [`compile`], [`link`] and [`archive`] each run one command to its end. Whatever they can't guard they hand back as
+//! [`compile`], [`link`], [`archive`] and [`generate`] each run one command to its end. Whatever they can't guard they hand back as
 //! [`Done::AsWritten`], and the caller executes the user's own words.
 
 use std::collections::HashMap;
@@ -21,6 +21,7 @@ use crate::state::Folder;
 
 mod archive;
 mod compile;
+mod generate;
 mod held;
 mod link;
 mod lookup;
@@ -28,6 +29,7 @@ mod taken;
 
 pub use archive::{archive, archive_script};
 pub use compile::compile;
+pub use generate::{Surroundings, generate};
 pub use held::Held;
 pub use link::link;
 pub use lookup::{Hit, lookup, standing};

@@ -91,12 +91,7 @@ pub fn collect(paths: &[PathBuf], source: &Path, words: &[u8], clock: i64, dev: 
                 continue;
             }
         };
-        let limit = if stamp.dev == dev {
-            clock
-        } else {
-            clock - OTHER_CLOCK_MARGIN
-        };
-        if !stamp.older_than(limit) {
+        if !stamp.older_than(limit(&stamp, clock, dev)) {
             collected.refuse(format!(
                 "input `{}` was modified while it was compiled, or may have been",
                 path.display()
@@ -113,6 +108,15 @@ pub fn collect(paths: &[PathBuf], source: &Path, words: &[u8], clock: i64, dev: 
         });
     }
     collected
+}
+
+/// What a file must be older than if it was not to change after a run began whose device `dev` said `clock` (ns) then.
+pub fn limit(stamp: &Stamp, clock: i64, dev: u64) -> i64 {
+    if stamp.dev == dev {
+        clock
+    } else {
+        clock - OTHER_CLOCK_MARGIN
+    }
 }
 
 impl Collected {

@@ -44,6 +44,7 @@ pub mod diagnostics;
 pub mod dirty;
 pub mod events;
 pub mod evidence;
+pub mod generator;
 pub mod guard;
 pub mod identity;
 pub mod inputs;

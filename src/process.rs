@@ -20,7 +20,7 @@ pub struct Invocation<'a> {
     pub argv0: &'a OsStr,
     /// The other words.
     pub args: Vec<OsString>,
-    /// Value of the mark by which an objguard below steps aside.
+    /// Value of the mark by which an objguard below steps aside; empty: it needn't.
     pub mark: OsString,
 }
 
@@ -95,10 +95,10 @@ const KEPT_STDERR: usize = 1 << 20;
 impl Invocation<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(self.program);
-        command
-            .arg0(self.argv0)
-            .args(&self.args)
-            .env(crate::config::INNER, &self.mark);
+        command.arg0(self.argv0).args(&self.args);
+        if !self.mark.is_empty() {
+            command.env(crate::config::INNER, &self.mark);
+        }
         command
     }
 
