@@ -130,8 +130,10 @@ pub(super) fn main(given: &ArgMatches) -> anyhow::Result<Ended> {
         tail.status(started.elapsed())
     });
     let wall = started.elapsed().as_nanos() as u64;
+    let runs = ran.is_ok();
     let ended = match ran {
         Ok(ended) => ended,
+        // As env(1), nice(1) and the shells say it.
         Err(e) => {
             eprintln!(
                 "objguard: cannot run `{}`: {}",
@@ -143,12 +145,12 @@ pub(super) fn main(given: &ArgMatches) -> anyhow::Result<Ended> {
             } else {
                 126
             };
-            return Ok(Ended::Code(code));
+            Ended::Code(code)
         }
     };
     let log = private.read_log();
     let summary = Summary::of(&log.events);
-    if summing {
+    if summing && runs {
         eprint!("{}", summary.show(wall, log.broken.len()));
     }
     if let Some(file) = json {

@@ -1,4 +1,5 @@
-//! Events put together from state folders: claims tell of compiles and skips, the log of links of links.
+//! Events put together from state folders: claims tell of compiles and skips, the log of links of links. A link with objects in
+//! several folders has a line in each: these are one event.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,19 +16,26 @@ use crate::state::{self, Folder};
 /// All that the folders tell, by start.
 pub(super) fn events(found: &Found) -> Vec<Logged> {
     let mut all = Vec::new();
+    let mut linked: Vec<(Lineage, Logged)> = Vec::new();
     for (dir, folder) in &found.trusted {
         compiles(dir, folder, &mut all);
         for line in links::read(&folder.links()) {
+            let took = line.took.into_iter();
+            let inputs = took.map(|(name, variant)| (state::in_dir(dir, &name), variant, false));
+            let same = linked
+                .iter_mut()
+                .find(|(lineage, event)| *lineage == line.lineage && event.output == line.output);
+            if let Some((_, event)) = same {
+                event.inputs.extend(inputs);
+                continue;
+            }
             let mut event = event("link", "link", &line.lineage, line.at);
             event.output = line.output;
-            event.inputs = line
-                .took
-                .into_iter()
-                .map(|(name, variant)| (state::in_dir(dir, &name), variant, false))
-                .collect();
-            all.push(event);
+            event.inputs = inputs.collect();
+            linked.push((line.lineage, event));
         }
     }
+    all.extend(linked.into_iter().map(|(_, event)| event));
     all.sort_by_key(|e| (e.began, e.at));
     all
 }

@@ -26,6 +26,8 @@ pub(super) struct Terminal {
     at_start: bool,
     /// A status line is there, on the cursor's line (`true`) or below it.
     drawn: Option<bool>,
+    /// What it says.
+    text: String,
 }
 
 impl Terminal {
@@ -68,6 +70,7 @@ impl Terminal {
             size,
             at_start: true,
             drawn: None,
+            text: String::new(),
         })
     }
 
@@ -147,8 +150,14 @@ impl Terminal {
         }
     }
 
-    /// Draws the status line, or draws it anew.
+    /// Draws the status line, or draws it anew; not from the background.
     pub(super) fn draw(&mut self, text: &str) {
+        // SAFETY: plain system calls without pointers.
+        let in_front = unsafe { libc::tcgetpgrp(libc::STDERR_FILENO) == libc::getpgrp() };
+        if !in_front || (self.drawn.is_some() && self.text == text) {
+            return;
+        }
+        text.clone_into(&mut self.text);
         let here = self.drawn.unwrap_or(self.at_start);
         let columns = usize::from(self.size.ws_col).max(20) - 1;
         let shown: String = text.chars().take(columns).collect();

@@ -62,7 +62,13 @@ fn what_the_user_had_becomes_the_real_compiler() {
             "gcc-ar",
         ],
     );
-    let cases: [(&[(&str, &str)], &str, &str); 9] = [
+    // The user's variables, CC and OBJGUARD_CC of the build.
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        &'static str,
+    );
+    let cases: [Case; 9] = [
         (&[], "/r/cc/gcc", "cc"),
         (&[("CC", "")], "/r/cc/gcc", "cc"),
         (
