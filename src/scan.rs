@@ -27,8 +27,8 @@ pub struct Scanner {
     clock: [Finder<'static>; 5],
     embeds: [(&'static str, Finder<'static>); 3],
     assembly: Finder<'static>,
-    /// An assembler directive cut in two by the end of a string, or spelled with an escape.
-    cut: [Finder<'static>; 6],
+    /// Where an assembler directive may begin that is cut in two, or spelled with an escape.
+    directive: [Finder<'static>; 2],
     has: Finder<'static>,
 }
 
@@ -46,7 +46,7 @@ impl Scanner {
             clock: ["__TI", "__DA", "ME__", "TE__", "MP__"].map(|w| Finder::new(w)),
             embeds: [finder("incbin"), finder(".include"), finder("embed")],
             assembly: Finder::new("asm"),
-            cut: [".i\"", ".in\"", ".inc\"", ".incb\"", ".incbi\"", ".\\"].map(|w| Finder::new(w)),
+            directive: [".i", ".\\"].map(|w| Finder::new(w)),
             has: Finder::new("has_"),
         }
     }
@@ -88,10 +88,19 @@ impl Scanner {
         })
     }
 
+    /// `.incbin` or `.include` in assembler text of C that is cut in two by the end of a string, a line or an operand of `##`.
     fn cut_directive(&self, text: &[u8]) -> Option<&'static str> {
         self.assembly.find(text)?;
-        let cut = self.cut.iter().any(|f| f.find(text).is_some());
-        cut.then_some("asm")
+        let [begun, escaped] = &self.directive;
+        let cut = |at: usize| {
+            let word = &text[at + 1..];
+            let same = |whole: &[u8]| word.iter().zip(whole).take_while(|(a, b)| a == b).count();
+            let rest = &word[same(b"incbin").max(same(b"include"))..];
+            let rest = &rest[blanks(rest)..];
+            rest.starts_with(b"##") || matches!(rest.first(), Some(b'"' | b'\\'))
+        };
+        let found = begun.find_iter(text).any(cut) || escaped.find(text).is_some();
+        found.then_some("asm")
     }
 }
 
@@ -248,6 +257,9 @@ mod tests {
         assert_eq!(scan("see foo.include").embeds, None);
         assert_eq!(scan("asm(\".in\" \"cbin x\");").embeds, Some("asm"));
         assert_eq!(scan("asm(\".\\x69ncbin x\");").embeds, Some("asm"));
+        assert_eq!(scan("asm(S(.inc##x));").embeds, Some("asm"));
+        assert_eq!(scan("asm(\".inc\\\nbin\");").embeds, Some("asm"));
+        assert_eq!(scan("asm(\".if\");").embeds, None);
         assert_eq!(scan("puts(\"a.in\");").embeds, None);
     }
 

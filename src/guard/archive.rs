@@ -294,7 +294,7 @@ impl<'a> Changing<'a> {
         if command.words.expanded {
             // gcc-ar looks at its first word.
             let rest = args.split_off(1);
-            args.extend(respond(&rest, scratch)?);
+            args.extend(respond(rest, scratch)?);
         }
         let printed = scratch.dir().join("stdout");
         let mut redirect = Redirect::default();

@@ -409,8 +409,10 @@ impl Guarded<'_> {
             Ok(scratch) => scratch,
             Err(e) => return unwritable(self.session, &self.folder.tmp(), &e),
         };
+        let folders = self.command.search.iter().map(|d| Path::new(&d.dir));
         for path in std::iter::once(self.command.source_path())
             .chain(self.command.forced_includes.iter().map(Path::new))
+            .chain(folders)
         {
             if let Ok(stamp) = Stamp::of(path) {
                 scratch.wait_until_after(stamp.ctime);
@@ -837,7 +839,7 @@ impl Staged<'_> {
         };
         let mut args = plan::compile(self.command, add);
         if self.command.words.expanded {
-            args = respond(&args, self.scratch)?;
+            args = respond(args, self.scratch)?;
         }
         let rewrite = [(
             object.as_os_str().as_bytes().to_vec(),
@@ -911,10 +913,15 @@ impl Staged<'_> {
     }
 }
 
-/// The words as a response file: they came out of one, and may be too many for a command line.
-pub(super) fn respond(args: &[OsString], scratch: &Scratch) -> anyhow::Result<Vec<OsString>> {
+/// Words that came out of a response file and are too many for a command line, as one of ours. The kernel allows a quarter
+/// of the stack limit, 2 MiB by default, with the environment (execve(2)).
+pub(super) fn respond(args: Vec<OsString>, scratch: &Scratch) -> anyhow::Result<Vec<OsString>> {
+    const LONG: usize = 64 * 1024;
+    if args.iter().map(|w| w.len() + 1).sum::<usize>() < LONG {
+        return Ok(args);
+    }
     let file = scratch.dir().join("args");
-    fs::write(&file, plan::response_file(args)).map_err(cannot("write", &file))?;
+    fs::write(&file, plan::response_file(&args)).map_err(cannot("write", &file))?;
     let mut word = OsString::from("@");
     word.push(&file);
     Ok(vec![word])

@@ -223,7 +223,7 @@ impl Linking<'_> {
             colour,
         );
         if self.command.words.expanded {
-            args = respond(&args, scratch)?;
+            args = respond(args, scratch)?;
         }
         let mut rewrite = self.taken.spelled(instead);
         rewrite.push((
