@@ -3,6 +3,7 @@
 //! | subcommand | module |
 //! |---|---|
 //! | `run` | [`run`]: the environment of a guarded build, its summary |
+//! | `exec` | [`exec`]: guards any command that makes files |
 //! | `report` | [`report`]: the events of a log or of state folders, as a table, JSON or a trace |
 //! | `explain` | [`explain`]: what is known of one object |
 //! | `audit` | [`audit`]: objects that several extensions share |
@@ -17,6 +18,7 @@ mod audit;
 mod builders;
 mod clean;
 mod doctor;
+mod exec;
 mod explain;
 mod log;
 mod pages;
@@ -42,11 +44,16 @@ struct Subcommand {
     main: fn(&ArgMatches) -> anyhow::Result<Ended>,
 }
 
-const SUBCOMMANDS: [Subcommand; 8] = [
+const SUBCOMMANDS: [Subcommand; 9] = [
     Subcommand {
         name: "run",
         command: run::command,
         main: run::main,
+    },
+    Subcommand {
+        name: "exec",
+        command: exec::command,
+        main: exec::main,
     },
     Subcommand {
         name: "report",
@@ -110,10 +117,35 @@ fn dispatch(words: &[OsString]) -> anyhow::Result<Ended> {
     let program = OsString::from("objguard");
     let matches = application()
         .try_get_matches_from(std::iter::once(&program).chain(words))
-        .unwrap_or_else(|e| e.exit());
+        .unwrap_or_else(|e| refuse(&e, words));
     let (name, given) = matches.subcommand().expect("clap demands a subcommand");
     let subcommand = SUBCOMMANDS.iter().find(|s| s.name == name);
     (subcommand.expect("clap knows no other").main)(given)
+}
+
+/// Help goes to stdout as clap writes it; an error is one line.
+fn refuse(error: &clap::Error, words: &[OsString]) -> ! {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let said: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|l| !l.is_empty())
+        .collect();
+    let said = said.join(" ");
+    let of = SUBCOMMANDS
+        .iter()
+        .find(|s| words.first().is_some_and(|w| w == s.name));
+    let help = of.map_or("objguard --help".into(), |s| {
+        format!("objguard {} --help", s.name)
+    });
+    eprintln!(
+        "objguard: {}; `{help}` shows what it takes",
+        said.strip_prefix("error: ").unwrap_or(&said)
+    );
+    std::process::exit(2)
 }
 
 fn finish(ended: anyhow::Result<Ended>) -> ! {
