@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Barrier;
 
-use space::{Outcome, TestSpace, WRAPPER, can_run};
+use space::{ARCHIVER, Outcome, TestSpace, WRAPPER, can_run};
 
 const BUILDERS: usize = 8;
 const DRIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/builders/driver.py");
@@ -28,6 +28,7 @@ struct Builders {
     link_flags: &'static str,
     kind: &'static str,
     values: &'static str,
+    by_header: bool,
     nothing_own: bool,
     rounds: usize,
     may_refuse: bool,
@@ -51,6 +52,7 @@ impl Builders {
             link_flags: "",
             kind: "exe",
             values: "mixed",
+            by_header: false,
             nothing_own: false,
             rounds: 5,
             may_refuse: false,
@@ -73,7 +75,8 @@ impl Builders {
         Builders { link_flags, ..self }
     }
 
-    /// What is made of the objects: `exe`, `shared` (and loaded) or `relocatable` (and linked again).
+    /// What is made of the objects: `exe`, `shared` (and loaded), `relocatable` (and linked again), `archive`
+    /// (of all objects of a builder, linked) or `shared-archive` (one path for the archives of all).
     fn kind(self, kind: &'static str) -> Builders {
         Builders { kind, ..self }
     }
@@ -86,6 +89,11 @@ impl Builders {
     /// Rounds of each builder.
     fn rounds(self, rounds: usize) -> Builders {
         Builders { rounds, ..self }
+    }
+
+    /// The value comes from a header in a folder of its own, so that the commands differ in their -I only.
+    fn by_header(self) -> Builders {
+        Builders { by_header: true, ..self }
     }
 
     /// Another program in the wrapper's place.
@@ -127,11 +135,19 @@ impl Builders {
         command
             .arg(format!("--flags={}", self.flags))
             .arg(format!("--link-flags={}", self.link_flags));
+        command.args(["--ar", env!("CARGO_BIN_EXE_objguard-ar")]);
         command.args(["--kind", self.kind, "--values", self.values]);
         command
             .arg(format!("--rounds={rounds}"))
             .arg(format!("--builders={BUILDERS}"));
         command.args(self.nothing_own.then_some("--nothing-own"));
+        command.args(self.by_header.then_some("--by-header"));
+        if self.wrapper_path() == WRAPPER {
+            command.arg("--ar").arg(ARCHIVER);
+        }
+        if self.compiler == "gcc" && self.flags.contains("-flto") {
+            command.env("OBJGUARD_AR", "gcc-ar");
+        }
         // Through the counting compiler, so that every run says how much was really compiled.
         command
             .env("OBJGUARD_CC", format!("'{COUNTING_CC}'"))
@@ -239,7 +255,8 @@ fn python() -> PathBuf {
 /// Two shared sources that read one header, a main for each builder, a shared main, and a loader of modules. A program
 /// prints the value that main and each shared object was compiled with.
 fn write_sources(space: &TestSpace) {
-    space.write("shared.h", "int shared1(void);\nint shared2(void);\n#define GIVE(name) int name(void) { return VALUE; }\n");
+    space.write("shared.h", "int shared1(void);\nint shared2(void);\n#ifndef VALUE\n#include <value.h>\n#endif\n\
+         #define GIVE(name) int name(void) { return VALUE; }\n");
     space.write("shared1.c", "#include \"shared.h\"\nGIVE(shared1)\n");
     space.write("shared2.c", "#include \"shared.h\"\nGIVE(shared2)\n");
     let main = "#include <stdio.h>\n#include \"shared.h\"\n\
@@ -317,6 +334,14 @@ builders! {
         modules_in_thread_pools: "pool".flags("-g -O2 -fPIC").kind("shared").rounds(3);
         lto_modules_in_threads: "threads".flags("-flto -O2 -fPIC").kind("shared").rounds(3);
         lto_modules_in_processes: "processes".flags("-flto -O2 -fPIC").kind("shared").rounds(3);
+        headers_in_threads: "threads".by_header().rounds(3);
+        headers_in_thread_pools: "pool".by_header().rounds(3);
+        archives_in_threads: "threads".kind("archive").rounds(3);
+        archives_in_thread_pools: "pool".kind("archive").rounds(3);
+        archives_in_shells: "shell-all".kind("archive").rounds(3);
+        lto_archives_in_processes: "processes".flags("-flto -g -O2").kind("archive").rounds(3);
+        one_archive_path_in_threads: "threads".kind("shared-archive").rounds(3);
+        one_archive_path_in_processes: "processes".kind("shared-archive").rounds(3);
         relocatables_in_threads: "threads".kind("relocatable").rounds(3);
         relocatables_in_processes: "processes".kind("relocatable").rounds(3);
         relocatables_in_shells: "shell-each".kind("relocatable").rounds(3);

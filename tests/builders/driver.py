@@ -3,7 +3,7 @@
 
 Every builder compiles the same sources to the same objects (and, unless --nothing-own is given, one
 source of its own with main), links them and runs the program, over and over. A program prints one
-number for each of its objects: the -DVALUE it was compiled with. All must be the builder's own.
+number for each of its objects: the VALUE it was compiled with. All must be the builder's own.
 
 One line a program is printed, its fields separated by tabs:
 
@@ -81,6 +81,19 @@ class Builder:
             return COMMON_VALUE
         return [own, COMMON_VALUE, own, COMMON_VALUE, 1000 * (turn + 1) + self.number][turn % 5]
 
+    def value_flag(self, turn):
+        value = self.value(turn)
+        if not self.options.by_header:
+            return f"-DVALUE={value}"
+        folder = f"value_{value}"
+        os.makedirs(folder, exist_ok=True)
+        if contents(f"{folder}/value.h") is None:
+            # Builders with the common value may both come here; each leaves the same header, whole.
+            with open(f"{folder}/{self.number}", "w") as header:
+                header.write(f"#define VALUE {value}\n")
+            os.replace(header.name, f"{folder}/value.h")
+        return f"-I{folder}"
+
     def objects(self):
         names = SHARED + (["main"] if self.options.nothing_own else [f"own_{self.number}"])
         return [f"{name}.o" for name in names]
@@ -93,7 +106,7 @@ class Builder:
         commands = []
         for output in self.objects():
             source = output[:-2] + ".c"
-            flags = self.options.flags + [f"-DVALUE={self.value(turn)}"]
+            flags = self.options.flags + [self.value_flag(turn)]
             commands.append([self.options.cc, *flags, "-c", source, "-o", output])
         first = (self.number + turn) % len(commands)
         return commands[first:] + commands[:first]
@@ -104,16 +117,17 @@ class Builder:
         if self.options.kind == "shared":
             module = f"./{program}.so"
             return [[cc, *flags, "-shared", *self.objects(), "-o", module]], [os.path.abspath("loader"), module]
+        if self.options.kind == "archive":
+            archive = [self.options.ar, "rcs", f"lib{program}.a", *self.objects()]
+            return [archive, [cc, *flags, "-L.", f"-l{program}", "-o", program]], [f"./{program}"]
+        if self.options.kind == "shared-archive":
+            *members, main = self.objects()
+            archive = [self.options.ar, "rcs", "libshared.a", *members]
+            return [archive, [cc, *flags, main, "-L.", "-lshared", "-o", program]], [f"./{program}"]
         if self.options.kind == "relocatable":
             whole = f"whole_{self.number}.o"
             partial = [cc, *flags, "-r", *self.objects(), "-o", whole]
             return [partial, [cc, *flags, whole, "-o", program]], [f"./{program}"]
-        if self.options.kind == "archive":
-            # All builders' shared objects go to one archive.
-            shared = [name + ".o" for name in SHARED]
-            rest = [name for name in self.objects() if name not in shared]
-            archive = [self.options.ar, "rcs", "libshared.a", *shared]
-            return [archive, [cc, *flags, *rest, "-L.", "-lshared", "-o", program]], [f"./{program}"]
         return [[cc, *flags, *self.objects(), "-o", program]], [f"./{program}"]
 
     def build(self, turn):
@@ -288,7 +302,9 @@ def main():
     parser.add_argument("--ar", default="ar", help="the archiver under test")
     parser.add_argument("--flags", default="", help="for compiles and links, separated by blanks")
     parser.add_argument("--link-flags", default="", help="for links only")
-    parser.add_argument("--kind", choices=["exe", "shared", "relocatable", "archive"], default="exe")
+    kinds = ["exe", "shared", "relocatable", "archive", "shared-archive"]
+    parser.add_argument("--kind", choices=kinds, default="exe")
+    parser.add_argument("--by-header", action="store_true", help="VALUE comes from a header that -I finds, not from -D")
     parser.add_argument("--values", choices=["own", "common", "mixed"], default="mixed")
     parser.add_argument("--nothing-own", action="store_true", help="main is a shared object too")
     parser.add_argument("--builders", type=int, default=8)

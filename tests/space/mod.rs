@@ -34,6 +34,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The wrapper under test as cargo built it.
 pub const WRAPPER: &str = env!("CARGO_BIN_EXE_objguard-cc");
 
+/// The archiver's wrapper as cargo built it.
+pub const ARCHIVER: &str = env!("CARGO_BIN_EXE_objguard-ar");
+
 /// The user's command as cargo built it.
 pub const OBJGUARD: &str = env!("CARGO_BIN_EXE_objguard");
 
