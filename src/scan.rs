@@ -67,7 +67,10 @@ impl Scanner {
             if text[at..].starts_with(b"has_include") {
                 tested(text, at, at + "has_include".len(), &mut found);
             } else if matches!(
-                identifier(text, at),
+                {
+                    let (start, end) = identifier(text, at);
+                    &text[start..end]
+                },
                 b"__has_" | b"__has_i" | b"__has_in" | b"__has_inc" | b"__has_incl"
             ) {
                 // Half of a pasted `__has_include`.
@@ -77,12 +80,18 @@ impl Scanner {
         found
     }
 
-    /// The macro of [`CLOCK`] that stands in the text, whole or as one of two pieces to paste.
+    /// The macro of [`CLOCK`] that stands in the text, whole or as one of two pieces to paste: then it is an operand of `##`,
+    /// or the argument of a macro that pastes.
     fn clock_word(&self, text: &[u8]) -> Option<&'static str> {
-        let hits = self.clock.iter().flat_map(|f| f.find_iter(text));
-        hits.map(|at| identifier(text, at)).find_map(|piece| {
+        let mut hits = self.clock.iter().flat_map(|f| f.find_iter(text));
+        hits.find_map(|at| {
+            let (start, end) = identifier(text, at);
+            let piece = &text[start..end];
             let of = |word: &&str| {
-                word.as_bytes().starts_with(piece) || word.as_bytes().ends_with(piece)
+                let word = word.as_bytes();
+                word == piece
+                    || ((word.starts_with(piece) || word.ends_with(piece))
+                        && is_operand(&text[..start], &text[end..]))
             };
             CLOCK.into_iter().find(of)
         })
@@ -104,15 +113,25 @@ impl Scanner {
     }
 }
 
-/// The identifier around a place in the text.
-fn identifier(text: &[u8], at: usize) -> &[u8] {
+/// Where the identifier around a place in the text begins and ends.
+fn identifier(text: &[u8], at: usize) -> (usize, usize) {
     let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
     let start = text[..at]
         .iter()
         .rposition(|b| !is_word(b))
         .map_or(0, |n| n + 1);
-    let end = at + text[at..].iter().take_while(|b| is_word(b)).count();
-    &text[start..end]
+    (
+        start,
+        at + text[at..].iter().take_while(|b| is_word(b)).count(),
+    )
+}
+
+/// Whether what stands between `before` and `after` can be pasted to something else.
+fn is_operand(before: &[u8], after: &[u8]) -> bool {
+    let blank = |b: &&u8| matches!(b, b' ' | b'\t');
+    let last = before.iter().rev().find(|b| !blank(b));
+    let next = after.iter().find(|b| !blank(b));
+    matches!(last, Some(b'(' | b',' | b'#')) || matches!(next, Some(b')' | b',' | b'#'))
 }
 
 /// Whether the word found at `at` can be the directive: `embed` only as `#embed`, `.include` not as a file's suffix.
@@ -243,6 +262,7 @@ mod tests {
             scan("char *t = __TIMESTAMP__;").clock,
             Some("__TIMESTAMP__")
         );
+        assert_eq!(scan("/* Defines __TIME*_T_TYPE macros. */").clock, None);
         assert_eq!(scan("int __TIMER__, STATE__, NAME__, __TIMER;").clock, None);
         assert_eq!(scan("CAT(__TI, ME__)").clock, Some("__TIME__"));
         assert_eq!(scan("CAT(__, DATE__)").clock, Some("__DATE__"));
