@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import zipfile
 from pathlib import Path
@@ -31,12 +32,16 @@ class Reader:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._enough.is_set():
-            for pattern in ("build/temp*/**/*.o", "build/lib*/**/*.so"):
-                for path in self.tree.glob(pattern):
-                    # What is below the state folder is scratch that nobody is told of.
-                    if ".objguard" not in path.parts:
-                        self._look(path)
+        try:
+            while not self._enough.is_set():
+                for folder, folders, names in os.walk(self.tree / "build"):
+                    # What is below a state folder is scratch that nobody is told of.
+                    folders[:] = [name for name in folders if name != ".objguard"]
+                    for name in names:
+                        if name.endswith((".o", ".so")):
+                            self._look(Path(folder, name))
+        except Exception as problem:
+            self.torn.append(f"the reader died: {problem!r}")
 
     def _look(self, path: Path) -> None:
         try:
