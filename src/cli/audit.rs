@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::builders::claimant;
 use super::explain::own_words;
 use super::{print, text, walk};
 use crate::claims::Log;
+use crate::lineage;
 use crate::links;
 use crate::process::Ended;
 use crate::record::Record;
@@ -176,15 +178,11 @@ impl Object {
     fn claimed_side_by_side(&self) -> Vec<Taker> {
         let mut newest: BTreeMap<Key, Variant> = BTreeMap::new();
         let mut threads = BTreeSet::new();
+        let here = lineage::read();
         for claim in self.log.claims() {
             newest.insert(claim.key, claim.variant);
-            let steps = &claim.lineage.steps;
-            let threaded = steps.iter().find(|s| s.thread != 0 && s.thread != s.pid);
-            threads.extend(
-                threaded
-                    .or(steps.first())
-                    .map(|s| (s.pid, s.start, s.thread)),
-            );
+            let step = claimant(&claim.lineage, &here);
+            threads.extend(step.map(|s| (s.pid, s.start, s.thread)));
         }
         if threads.len() < 2 {
             return Vec::new();

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::builders::claimant;
 use super::{cannot, print, text};
 use crate::claims::{Claim, Content, How, Log};
 use crate::inputs;
@@ -342,11 +343,7 @@ fn at_path(path: &Path, log: &Log) -> AtPath {
 
 /// Who asked: the thread that ran commands in turn, if one is known.
 fn asker(lineage: &Lineage) -> String {
-    let threaded = lineage
-        .steps
-        .iter()
-        .find(|s| s.thread != 0 && s.thread != s.pid);
-    let Some(step) = threaded.or(lineage.steps.first()) else {
+    let Some(step) = claimant(lineage, &lineage::read()) else {
         return "an unknown process".into();
     };
     let alive = lineage::alive(step.pid, step.start);

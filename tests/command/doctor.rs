@@ -29,6 +29,7 @@ fn all_is_well() {
         "file system: times",
         "guards the compile",
         "guards the link",
+        "guards the archive",
         "0 state folders below `.`, all trusted",
     ] {
         assert_eq!(mark(text, what), "ok", "{text}");
@@ -67,6 +68,11 @@ fn the_user_s_own_cc_is_tried_if_it_is_ours() {
     let text = Outcome::of(doctor).success().stdout;
     assert!(text.contains("tiny build, as CC is set"), "{text}");
     assert_eq!(mark(&text, "guards the compile"), "ok", "{text}");
+    assert_eq!(
+        mark(&text, "the archive doesn't come through objguard"),
+        "note",
+        "{text}"
+    );
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use super::objguard;
 use super::space::{Outcome, TestSpace, can_run};
 
-const SUBCOMMANDS: [&str; 8] = [
+const SUBCOMMANDS: [&str; 9] = [
     "run",
+    "exec",
     "report",
     "explain",
     "audit",
