@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Barrier;
 
-use space::{ARCHIVER, Outcome, TestSpace, WRAPPER, can_run};
+use space::{ARCHIVER, Outcome, TestSpace, WRAPPER, can_run, wait_until};
 
 const BUILDERS: usize = 8;
 const DRIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/builders/driver.py");
@@ -121,9 +121,14 @@ impl Builders {
     }
 
     /// Runs the builders and sorts what they said.
-    fn run(self) -> Tally {
+    fn run(&self) -> Tally {
         let space = TestSpace::new(&self.test);
         write_sources(&space);
+        self.run_in(space)
+    }
+
+    /// The same where builders have been before.
+    fn run_in(&self, space: TestSpace) -> Tally {
         let rounds = self.rounds * rounds_factor();
         let mut command = space.command(python());
         command
@@ -135,7 +140,6 @@ impl Builders {
         command
             .arg(format!("--flags={}", self.flags))
             .arg(format!("--link-flags={}", self.link_flags));
-        command.args(["--ar", env!("CARGO_BIN_EXE_objguard-ar")]);
         command.args(["--kind", self.kind, "--values", self.values]);
         command
             .arg(format!("--rounds={rounds}"))
@@ -177,18 +181,14 @@ impl Builders {
     }
 
     /// Runs the builders; every program must be right.
-    fn must_be_right(self) -> Option<Tally> {
+    fn must_be_right(&self) -> Option<Tally> {
         if !can_run(&self.test, self.compiler)
             || (self.link_flags.contains("lld") && !can_run(&self.test, "ld.lld"))
         {
             return None;
         }
-        let may_refuse = self.may_refuse;
         let tally = self.run();
-        for (verdict, lines) in &tally.lines {
-            let fine = verdict == "right" || (may_refuse && verdict == "refused");
-            assert!(fine, "{tally}{}", lines[..lines.len().min(3)].join("\n"));
-        }
+        tally.assert_right(self.may_refuse);
         Some(tally)
     }
 
@@ -210,6 +210,14 @@ impl Builders {
 }
 
 impl Tally {
+    #[track_caller]
+    fn assert_right(&self, may_refuse: bool) {
+        for (verdict, lines) in &self.lines {
+            let fine = verdict == "right" || (may_refuse && verdict == "refused");
+            assert!(fine, "{self}{}", lines[..lines.len().min(3)].join("\n"));
+        }
+    }
+
     fn count(&self, verdict: &str) -> usize {
         self.lines.get(verdict).map_or(0, Vec::len)
     }
@@ -293,6 +301,8 @@ builders! {
         processes: "processes";
         thread_pools: "pool";
         process_pools: "process-pool";
+        thread_pools_for_a_part: "half-pool";
+        a_thread_pool_for_all: "shared-pool";
         a_process_pool_for_all: "shared-process-pool";
         a_shell_for_each_command: "shell-each";
         a_shell_for_each_build: "shell-all";
@@ -310,6 +320,7 @@ builders! {
         makes_below_make_with_nothing_own: "make-below-make".nothing_own();
         // Here nothing at all may tell whose object is whose.
         thread_pools_with_nothing_own: "pool".nothing_own().may_refuse();
+        a_thread_pool_for_all_with_nothing_own: "shared-pool".nothing_own().may_refuse();
         process_pools_with_nothing_own: "process-pool".nothing_own().may_refuse();
         a_process_pool_for_all_with_nothing_own: "shared-process-pool".nothing_own().may_refuse();
         rules_of_one_make_with_nothing_own: "make-flat".nothing_own().may_refuse();
@@ -370,6 +381,45 @@ fn a_plain_compiler_goes_wrong() {
         tally.count("right") < BUILDERS * 5 / 2,
         "most should be wrong: {tally}"
     );
+}
+
+/// The same builders again: every object is there in each builder's variant, and no compiler runs.
+#[test]
+fn a_second_run_compiles_nothing() {
+    for mode in ["threads", "processes", "pool"] {
+        let builders = Builders::new("a_second_run_compiles_nothing", mode).values("own").rounds(1);
+        let first = builders.run();
+        first.assert_right(false);
+        let compiles = first.compiles();
+        let second = builders.run_in(first.space);
+        second.assert_right(false);
+        assert_eq!(second.compiles(), compiles, "{mode}: compiles of both runs");
+    }
+}
+
+/// Promise 7: commands that are killed at any instant and run again make no wrong program, and leave nothing in the end.
+#[test]
+fn killed_commands_do_no_harm() {
+    killed("-g -O2");
+}
+
+/// The same with link time optimization.
+#[test]
+fn killed_lto_commands_do_no_harm() {
+    killed("-flto -O2");
+}
+
+fn killed(flags: &'static str) {
+    let tally = Builders::new("killed_commands_do_no_harm", "killed").flags(flags).run();
+    tally.assert_right(false);
+    let space = &tally.space;
+    // Compilers that have outlived their wrapper may still be at work; when they are gone, so is their scratch.
+    let mut value = 0;
+    wait_until("scratch is swept", || {
+        value += 1;
+        space.cc(&format!("-DVALUE={value} -c main.c -o swept.o")).quiet();
+        space.scratch().is_empty()
+    });
 }
 
 /// Builders that are threads of this process and start their commands with posix_spawn, not from Python.

@@ -20,9 +20,12 @@ import argparse
 import multiprocessing
 import multiprocessing.pool
 import os
+import random
 import shlex
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 
 SHARED = ["shared1", "shared2"]
@@ -64,6 +67,26 @@ def in_its_own_shell(command):
     return ["sh", "-c", shlex.join(command) + "; exit $?"]
 
 
+def run_until_it_survives(command, dice):
+    """Runs a command that is killed at any instant, alone or with all it started, and run again until it isn't."""
+    while True:
+        # To files: who runs on after the wrapper's death would hold a pipe open.
+        with tempfile.TemporaryFile("w+") as said:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+            if dice.random() < 0.4:
+                try:
+                    process.wait(dice.uniform(0, 0.08))
+                except subprocess.TimeoutExpired:
+                    dice.choice([os.kill, os.killpg])(process.pid, signal.SIGKILL)
+            status = process.wait()
+            said.seek(0)
+            output = said.read()
+        if status == 0 and not output:
+            return
+        if status != -signal.SIGKILL:
+            raise Stop("failed" if status else "noisy", f"{shlex.join(command)}: exit {status}: {output}")
+
+
 class Builder:
     """One extension's worth of commands."""
 
@@ -71,6 +94,7 @@ class Builder:
         self.number = number
         self.options = options
         self.pool = None
+        self.dice = random.Random(number)
 
     def value(self, turn):
         """What this builder compiles with: a value of its own, the common one, or one never used before."""
@@ -144,10 +168,14 @@ class Builder:
                 lines += [f"wait $p{n}" for n in range(len(compiles))]
             lines += [shlex.join(command) for command in links] + [shlex.join(program)]
             return run(["sh", "-c", "set -e\n" + "\n".join(lines) + "\nexit 0"])
-        if mode == "pool":
+        if mode in ("pool", "half-pool"):
+            if mode == "half-pool":
+                run_silent(compiles.pop(0))
             # Made for each round by the builder's thread, as pybind11's ParallelCompile makes one for each extension.
             with multiprocessing.pool.ThreadPool(2) as pool:
                 pool.map(run_silent, compiles)
+        elif mode == "shared-pool":
+            self.pool.map(run_silent, compiles)
         elif mode in ("process-pool", "shared-process-pool"):
             for stop in self.pool.map(stop_of, compiles):
                 if stop is not None:
@@ -158,6 +186,10 @@ class Builder:
             links = [in_its_own_shell(command) for command in links]
         elif mode == "at-once":
             self.all_at_once(compiles)
+        elif mode == "killed":
+            for command in compiles + links:
+                run_until_it_survives(command, self.dice)
+            links = []
         else:
             for command in compiles:
                 run_silent(command)
@@ -173,6 +205,8 @@ class Builder:
             output = process.communicate()[0]
             if process.returncode != 0:
                 raise Stop("failed", f"{shlex.join(process.args)}: exit {process.returncode}: {output}")
+            if output:
+                raise Stop("noisy", f"{shlex.join(process.args)}: {output}")
 
     def judge(self, printed, turn):
         expected = " ".join([str(self.value(turn))] * len(self.objects()))
@@ -321,6 +355,12 @@ def main():
         in_processes(builders)
     elif options.mode.startswith("make-"):
         by_make(builders, options)
+    elif options.mode == "shared-pool":
+        # The compiles of all builders come from the same threads.
+        with multiprocessing.pool.ThreadPool(4) as pool:
+            for builder in builders:
+                builder.pool = pool
+            in_threads(builders)
     elif options.mode == "shared-process-pool":
         # Forked while there is one thread only; all builders' compiles then come from the same workers.
         with multiprocessing.get_context("fork").Pool(4) as pool:

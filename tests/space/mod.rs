@@ -126,14 +126,20 @@ impl TestSpace {
         found
     }
 
-    /// No finished command may have left scratch, in a state folder or beside it.
-    #[track_caller]
-    pub fn assert_no_scratch(&self) {
+    /// Scratch, in a state folder or beside it.
+    pub fn scratch(&self) -> Vec<PathBuf> {
         let mut found = self.entries();
         found.retain(|name| {
             let name = format!("/{}", name.display());
             name.contains("/.objguard/tmp/") || name.contains("/.objguard-")
         });
+        found
+    }
+
+    /// No finished command may have left scratch.
+    #[track_caller]
+    pub fn assert_no_scratch(&self) {
+        let found = self.scratch();
         assert!(found.is_empty(), "scratch stays: {found:?}");
     }
 
@@ -141,8 +147,9 @@ impl TestSpace {
         let mut found = Vec::new();
         let mut folders = vec![self.path("")];
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).expect("the folder is ours").flatten() {
-                if entry.file_type().expect("the entry exists").is_dir() {
+            // A folder may go while it is looked through.
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(entry.path());
                 }
                 found.push(
