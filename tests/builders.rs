@@ -93,7 +93,10 @@ impl Builders {
 
     /// The value comes from a header in a folder of its own, so that the commands differ in their -I only.
     fn by_header(self) -> Builders {
-        Builders { by_header: true, ..self }
+        Builders {
+            by_header: true,
+            ..self
+        }
     }
 
     /// Another program in the wrapper's place.
@@ -263,8 +266,11 @@ fn python() -> PathBuf {
 /// Two shared sources that read one header, a main for each builder, a shared main, and a loader of modules. A program
 /// prints the value that main and each shared object was compiled with.
 fn write_sources(space: &TestSpace) {
-    space.write("shared.h", "int shared1(void);\nint shared2(void);\n#ifndef VALUE\n#include <value.h>\n#endif\n\
-         #define GIVE(name) int name(void) { return VALUE; }\n");
+    space.write(
+        "shared.h",
+        "int shared1(void);\nint shared2(void);\n#ifndef VALUE\n#include <value.h>\n#endif\n\
+         #define GIVE(name) int name(void) { return VALUE; }\n",
+    );
     space.write("shared1.c", "#include \"shared.h\"\nGIVE(shared1)\n");
     space.write("shared2.c", "#include \"shared.h\"\nGIVE(shared2)\n");
     let main = "#include <stdio.h>\n#include \"shared.h\"\n\
@@ -387,7 +393,9 @@ fn a_plain_compiler_goes_wrong() {
 #[test]
 fn a_second_run_compiles_nothing() {
     for mode in ["threads", "processes", "pool"] {
-        let builders = Builders::new("a_second_run_compiles_nothing", mode).values("own").rounds(1);
+        let builders = Builders::new("a_second_run_compiles_nothing", mode)
+            .values("own")
+            .rounds(1);
         let first = builders.run();
         first.assert_right(false);
         let compiles = first.compiles();
@@ -410,14 +418,18 @@ fn killed_lto_commands_do_no_harm() {
 }
 
 fn killed(flags: &'static str) {
-    let tally = Builders::new("killed_commands_do_no_harm", "killed").flags(flags).run();
+    let tally = Builders::new("killed_commands_do_no_harm", "killed")
+        .flags(flags)
+        .run();
     tally.assert_right(false);
     let space = &tally.space;
     // Compilers that have outlived their wrapper may still be at work; when they are gone, so is their scratch.
     let mut value = 0;
     wait_until("scratch is swept", || {
         value += 1;
-        space.cc(&format!("-DVALUE={value} -c main.c -o swept.o")).quiet();
+        space
+            .cc(&format!("-DVALUE={value} -c main.c -o swept.o"))
+            .quiet();
         space.scratch().is_empty()
     });
 }

@@ -38,8 +38,15 @@ fn unprivileged(space: &TestSpace, args: &str) -> Command {
 fn refused(command: Command) {
     let outcome = Outcome::of(command).says(&["closed"]);
     assert_ne!(outcome.status.code(), Some(0), "{outcome}");
-    let ours: Vec<&str> = outcome.stderr.lines().filter(|line| line.starts_with("objguard: ")).collect();
-    assert!(matches!(ours.as_slice(), [line] if line.contains("closed")), "{outcome}");
+    let ours: Vec<&str> = outcome
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("objguard: "))
+        .collect();
+    assert!(
+        matches!(ours.as_slice(), [line] if line.contains("closed")),
+        "{outcome}"
+    );
 }
 
 /// A folder in which nobody but root may write.
