@@ -15,13 +15,13 @@ pub fn wants_colour(user: Colour, dialect: Dialect, environment: &[(OsString, Os
         return false;
     }
     let variable = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, v)| v);
-    if variable("TERM").is_none_or(|t| t.is_empty() || t == "dumb") {
+    let Some(terminal) = variable("TERM").filter(|t| *t != "dumb") else {
         return false;
-    }
+    };
     match dialect {
         // gcc ignores NO_COLOR; an empty GCC_COLORS says no.
         Dialect::Gcc => variable("GCC_COLORS").is_none_or(|v| !v.is_empty()),
-        Dialect::Clang => variable("NO_COLOR").is_none_or(|v| v.is_empty()),
+        Dialect::Clang => !terminal.is_empty() && variable("NO_COLOR").is_none_or(|v| v.is_empty()),
     }
 }
 

@@ -131,26 +131,27 @@ pub struct Target {
 }
 
 impl Target {
-    /// Looks at an output path. gcc and as write through a symbolic link, clang and the linkers replace it
-    /// (compiler-options.md, J1).
+    /// Looks at an output path. A symbolic link to a file that is empty or missing is written through by gcc's assembler and
+    /// by ld; one to a file with content is replaced, as they remove their old output first. clang replaces both.
     ///
     /// # Errors
     /// In words: why the output can't be staged.
     pub fn of(output: &Path, through_links: bool) -> Result<Target, String> {
+        let irregular = || "the output is not a regular file".to_owned();
         let mut path = output.to_owned();
         let exists = match fs::symlink_metadata(output) {
             Ok(meta) if meta.is_file() => true,
             Ok(meta) if meta.is_symlink() => {
-                if through_links {
-                    path = fs::canonicalize(output)
-                        .map_err(|_| "the output is a dangling symbolic link".to_owned())?;
-                    if !fs::metadata(&path).is_ok_and(|m| m.is_file()) {
-                        return Err("the output is not a regular file".to_owned());
-                    }
+                let behind = fs::metadata(output).ok();
+                if behind.as_ref().is_some_and(|m| !m.is_file()) {
+                    return Err(irregular());
                 }
-                true
+                if through_links && behind.as_ref().is_none_or(|m| m.len() == 0) {
+                    path = one_link_on(output).ok_or_else(irregular)?;
+                }
+                behind.is_some()
             }
-            Ok(_) => return Err("the output is not a regular file".to_owned()),
+            Ok(_) => return Err(irregular()),
             Err(_) => false,
         };
         let name = path.file_name().ok_or("the output has no name")?.to_owned();
@@ -171,6 +172,15 @@ impl Target {
             &self.dir
         }
     }
+}
+
+/// Where a symbolic link points to, if that is no further link.
+fn one_link_on(link: &Path) -> Option<PathBuf> {
+    let to = link
+        .parent()
+        .unwrap_or(Path::new(""))
+        .join(fs::read_link(link).ok()?);
+    (!fs::symlink_metadata(&to).is_ok_and(|m| m.is_symlink())).then_some(to)
 }
 
 /// Whether writes to the path by the compiler go through a symbolic link.

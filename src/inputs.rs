@@ -4,8 +4,9 @@
 //! change: the object is published, but not reusable. All recorded stamps are older than that clock, so a later change, even
 //! one within the same tick, shows in them.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::dirty::Dirty;
@@ -149,7 +150,11 @@ impl Collected {
 /// Reads a regular file whole; the stamp is taken after the read, of the file that was read.
 pub fn read(path: &Path, buffer: &mut Vec<u8>) -> io::Result<Stamp> {
     buffer.clear();
-    let mut file = File::open(path)?;
+    // A FIFO would hold us until somebody writes to it.
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() {
         return Err(io::Error::new(

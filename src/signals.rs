@@ -46,6 +46,19 @@ pub fn catch() {
     }
 }
 
+extern "C" fn nothing(_: libc::c_int) {}
+
+/// Lets a write beyond the file size limit fail with EFBIG instead of ending us. A handler, unlike an ignored signal, is not
+/// inherited by the compiler.
+pub fn survive_file_size_limit() {
+    // SAFETY: the structure is zeroed plain data; the handler does nothing.
+    unsafe {
+        let mut new: libc::sigaction = std::mem::zeroed();
+        new.sa_sigaction = nothing as *const () as libc::sighandler_t;
+        libc::sigaction(libc::SIGXFSZ, &new, std::ptr::null_mut());
+    }
+}
+
 /// The signal that came, if any.
 pub fn caught() -> Option<i32> {
     match CAUGHT.load(Ordering::SeqCst) {

@@ -1,7 +1,7 @@
 //! A guarded compile: skip it if a variant can stand for it, else run it in scratch and publish what it gives.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -19,7 +19,7 @@ use crate::identity::{Identity, Kind, asked_as};
 use crate::inputs::{self, Collected};
 use crate::lock;
 use crate::plan::{self, Additions};
-use crate::process::{self, Ended, Outcome, Stderr};
+use crate::process::{self, Ended, Outcome, Redirect, Stderr};
 use crate::record::{Maker, Record, Side};
 use crate::request::{self, Key, Request, Variant};
 use crate::scan;
@@ -31,14 +31,21 @@ use crate::state::{Distrust, Folder, ObjectState};
 
 /// Variables that make gcc write dependency files of its own, unless `-MD` is given (compiler-options.md, D2).
 const DEPENDENCY_VARIABLES: [&str; 2] = ["DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"];
-/// Variables that rewrite the compiler's command line.
-const REWRITING_VARIABLES: [&str; 2] = ["GCC_COMPARE_DEBUG", "CCC_OVERRIDE_OPTIONS"];
+/// Variables that rewrite the compiler's command line, or print it.
+const REWRITING_VARIABLES: [&str; 5] = [
+    "GCC_COMPARE_DEBUG",
+    "CCC_OVERRIDE_OPTIONS",
+    "CC_PRINT_OPTIONS",
+    "CC_PRINT_HEADERS",
+    "CC_PRINT_PROC_STAT",
+];
 
 /// Runs or skips one compile.
 ///
 /// # Errors
 /// What was compiled can't be published or claimed: the compile must not count as done.
 pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done> {
+    signals::survive_file_size_limit();
     if let Some(name) = REWRITING_VARIABLES
         .iter()
         .find(|n| session.variable(n).is_some())
@@ -50,6 +57,9 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
         Ok(target) => target,
         Err(why) => return Ok(Done::AsWritten(why)),
     };
+    if fs::metadata(command.source_path()).is_ok_and(|m| !m.is_file()) {
+        return Ok(Done::AsWritten("the source is not a regular file".into()));
+    }
     if target.exists && same_file(&target.path, command.source_path()) {
         return Ok(Done::AsWritten("the output is the source".into()));
     }
@@ -201,7 +211,7 @@ fn depfile_refusal(command: &Compile) -> Option<String> {
     if file.as_os_str() == "-" {
         return Some("the depfile goes to stdout".into());
     }
-    if !writable(&folder_or_dot(file)) || (file.exists() && !writable(file)) {
+    if !writable(&folder_or_dot(file)) || (file.exists() && !writable(file)) || file.is_dir() {
         return Some("the depfile can't be written to".into());
     }
     None
@@ -328,7 +338,16 @@ impl Guarded<'_> {
         } else {
             self.republish(&mut held, &wanted)?
         };
-        self.settle_path(&hit)?;
+        if self.settle_path(&hit)?
+            && let Some(request) = self
+                .command
+                .depfile
+                .as_ref()
+                .filter(|_| record.depfile.is_some())
+        {
+            let file = &request.file;
+            scratch::utimens(file, None).map_err(cannot("touch", file))?;
+        }
         held.claim(&wanted, how, &self.session.lineage)
             .map_err(cannot("write", &self.state.claims()))?;
         drop(held);
@@ -365,8 +384,8 @@ impl Guarded<'_> {
     }
 
     /// Gives the path the mode a compile would give it, and a time that is not older than its inputs': make and setuptools
-    /// come to rest.
-    fn settle_path(&self, hit: &Hit) -> anyhow::Result<()> {
+    /// come to rest. Says whether it was older.
+    fn settle_path(&self, hit: &Hit) -> anyhow::Result<bool> {
         let path = &self.target.path;
         let meta = fs::symlink_metadata(path).map_err(cannot("read", path))?;
         let mode = 0o666 & !umask();
@@ -374,10 +393,26 @@ impl Guarded<'_> {
             fs::set_permissions(path, Permissions::from_mode(mode))
                 .map_err(cannot("set the mode of", path))?;
         }
-        if hit.newest_input > Stamp::from(&meta).mtime {
+        let named = |word: &OsString| {
+            word.as_encoded_bytes()
+                .strip_prefix(b"@")
+                .map(OsStr::from_bytes)
+                .map(PathBuf::from)
+        };
+        let response_files = self
+            .session
+            .args
+            .iter()
+            .filter_map(named)
+            .filter_map(|p| Stamp::of(&p).ok());
+        let newest = response_files
+            .map(|s| s.mtime)
+            .fold(hit.newest_input, i64::max);
+        let older = newest > Stamp::from(&meta).mtime;
+        if older {
             scratch::utimens(path, None).map_err(cannot("touch", path))?;
         }
-        Ok(())
+        Ok(older)
     }
 
     fn replay(&self, record: &Record) {
@@ -449,6 +484,9 @@ impl Guarded<'_> {
         if let Some(depfile) = &made.depfile {
             run.publish_depfile(depfile)?;
         }
+        if let Some(mode) = self.mode_to_keep() {
+            let _ = fs::set_permissions(&object, Permissions::from_mode(mode));
+        }
         held.publish(&object, &made.wanted)
             .map_err(cannot("write", &self.target.path))?;
         self.finish(&mut held, &made, &scratch)?;
@@ -463,6 +501,13 @@ impl Guarded<'_> {
             took,
         );
         Ok(Done::Ended(outcome.ended))
+    }
+
+    /// The mode of an output that exists and is empty: gcc's assembler writes into such a file (compiler-options.md, C).
+    fn mode_to_keep(&self) -> Option<u32> {
+        let meta = fs::metadata(&self.target.path).ok()?;
+        (self.session.dialect == Dialect::Gcc && meta.is_file() && meta.len() == 0)
+            .then(|| meta.mode() & 0o777)
     }
 
     /// The record and the claim, once the variant is at the path. The record comes first: a claim of a variant without one
@@ -525,6 +570,9 @@ impl Guarded<'_> {
         never = never.or_else(|| collected.unusable.clone());
         if outcome.overflow {
             never.get_or_insert_with(|| "its diagnostics are too long to keep".into());
+        }
+        if fs::metadata(scratch.path("stdout".as_ref())).is_ok_and(|m| m.len() > 0) {
+            never.get_or_insert_with(|| "it prints to stdout".into());
         }
         let mut sides = Vec::new();
         for side in &self.command.side_outputs {
@@ -804,6 +852,9 @@ impl Unrecorded<'_> {
     }
 }
 
+/// What stands in scratch for an output that exists, so that what a failing compiler does to it shows.
+pub(super) const NOTHING: &[u8] = b"objguard: nothing was written\n";
+
 /// The compiler's run in scratch.
 struct Staged<'a> {
     session: &'a Session<'a>,
@@ -815,6 +866,11 @@ struct Staged<'a> {
 impl Staged<'_> {
     fn depfile(&self) -> PathBuf {
         self.scratch.path("d".as_ref())
+    }
+
+    /// What the compiler wrote to stdout: nothing, as a rule (`.print` of the assembler).
+    fn printed(&self) -> PathBuf {
+        self.scratch.path("stdout".as_ref())
     }
 
     /// Runs the compiler; gives how it went, and the object if it wrote one. A failed run has the effect on an existing
@@ -831,6 +887,15 @@ impl Staged<'_> {
         let placeholder = self.placeholder(&object)?;
         let depfile = (depfile && (self.command.depfile_allowed || self.command.depfile.is_some()))
             .then(|| self.depfile());
+        if let Some(ours) = &depfile
+            && self
+                .command
+                .depfile
+                .as_ref()
+                .is_some_and(|d| d.file.exists())
+        {
+            fs::write(ours, NOTHING).map_err(cannot("write", ours))?;
+        }
         let add = Additions {
             object: object.as_os_str().as_bytes(),
             depfile: depfile.as_deref(),
@@ -846,13 +911,22 @@ impl Staged<'_> {
             self.command.output.as_os_str().as_bytes().to_vec(),
         )];
         let invocation = self.session.invocation(args);
-        let outcome = match invocation.run(Stderr::Tee, &rewrite) {
+        let printed = self.printed();
+        let stdout = File::create(&printed).map_err(cannot("create", &printed))?;
+        let redirect = Redirect {
+            stdin: None,
+            stdout: Some(stdout),
+        };
+        let outcome = match invocation.run_with(redirect, Stderr::Tee, &rewrite) {
             Ok(outcome) => outcome,
             Err(e) if e.raw_os_error() == Some(libc::E2BIG) => {
                 return Ok(Err("the command line is too long to add to".into()));
             }
             Err(e) => return Err(cannot("run", &self.session.compiler.program)(e)),
         };
+        if let Ok(mut text) = File::open(&printed) {
+            let _ = io::copy(&mut text, &mut io::stdout().lock());
+        }
         let made = fs::symlink_metadata(&object)
             .ok()
             .filter(|m| m.is_file())
@@ -884,25 +958,25 @@ impl Staged<'_> {
             .mode(meta.mode() & 0o777 | 0o200)
             .open(object);
         let stamp = written.and_then(|mut file| {
-            io::Write::write_all(&mut file, b"objguard: nothing was written\n")?;
+            io::Write::write_all(&mut file, NOTHING)?;
             Ok(Stamp::from(&file.metadata()?))
         });
         stamp.map(Some).map_err(cannot("write", object))
     }
 
-    /// Puts the user's depfile in its place. A compile that failed may have written one as well; clang removes the old one
-    /// when it wrote none.
+    /// Puts the user's depfile in its place. A compile that failed may have written one as well, or removed the old one.
     fn publish_depfile(&self, made: &Path) -> anyhow::Result<()> {
         let Some(request) = &self.command.depfile else {
             return Ok(());
         };
         let to = &request.file;
         let Ok(text) = fs::read(made) else {
-            if self.session.dialect == Dialect::Clang {
-                let _ = fs::remove_file(to);
-            }
+            let _ = fs::remove_file(to);
             return Ok(());
         };
+        if text == NOTHING {
+            return Ok(());
+        }
         match fs::symlink_metadata(to) {
             Err(_) => {
                 scratch::publish(made, to).or_else(|_| scratch::write_atomically(to, &text, 0o666))

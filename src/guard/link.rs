@@ -43,7 +43,7 @@ const MOST_RUNS: usize = 10;
 /// The link is ambiguous, a variant it must take is lost, or its output can't be published.
 pub fn link(session: &Session<'_>, command: &Link) -> anyhow::Result<Done> {
     let began = Instant::now();
-    let target = match Target::of(&command.output, false) {
+    let target = match Target::of(&command.output, true) {
         Ok(target) => target,
         Err(why) => return Ok(Done::AsWritten(why)),
     };
