@@ -11,7 +11,7 @@ pub mod members;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::response::{self, Refused, Words};
@@ -70,8 +70,8 @@ pub struct Archive {
     pub operation: Operation,
     /// The words that name files which become members.
     pub members: Vec<usize>,
-    /// `u`: only files newer than the members they replace.
-    pub newer_only: bool,
+    /// The words of letters among which there is `u`: only files newer than the members they replace.
+    pub newer_only: Vec<usize>,
     /// `v`: names of files are printed.
     pub verbose: bool,
     /// Why it must be changed at its path and by the members' own names; `None`: it needn't.
@@ -82,6 +82,20 @@ impl Archive {
     /// The archive's path as written.
     pub fn path(&self) -> &Path {
         Path::new(&self.words.args[self.archive])
+    }
+
+    /// The words with a `c` for each `u`. Times tell nothing next to members that others archived later than they were compiled;
+    /// and `c`, that a new archive is no surprise, means nothing where there is one.
+    pub fn without_times(&self) -> Vec<OsString> {
+        let mut words = self.words.args.clone();
+        for at in &self.newer_only {
+            let letters = words[*at].as_bytes().iter();
+            let without: Vec<u8> = letters
+                .map(|b| if *b == b'u' { b'c' } else { *b })
+                .collect();
+            words[*at] = OsString::from_vec(without);
+        }
+        words
     }
 }
 
@@ -158,7 +172,6 @@ struct Letters {
     count: bool,
     thin: bool,
     whole_names: bool,
-    newer_only: bool,
     verbose: bool,
     script: bool,
     asks: bool,
@@ -175,11 +188,10 @@ impl Letters {
                 b'N' => self.count = true,
                 b'T' => self.thin = true,
                 b'P' => self.whole_names = true,
-                b'u' => self.newer_only = true,
                 b'v' => self.verbose = true,
                 b'M' => self.script = true,
                 b'h' | b'V' => self.asks = true,
-                b'c' | b'D' | b'f' | b'L' | b'o' | b'O' | b'S' | b'U' => {}
+                b'c' | b'D' | b'f' | b'L' | b'o' | b'O' | b'S' | b'u' | b'U' => {}
                 _ => return Err(Aside::Unknown(OsStr::from_bytes(&[*letter]).to_owned())),
             }
         }
@@ -191,6 +203,7 @@ fn ar(words: &Words) -> Result<Verdict, Aside> {
     let args = &words.args;
     let mut letters = Letters::default();
     let mut plain: Vec<usize> = Vec::new();
+    let mut newer_only: Vec<usize> = Vec::new();
     let mut options_end = false;
     let mut at = 0;
     while at < args.len() {
@@ -212,8 +225,14 @@ fn ar(words: &Words) -> Result<Verdict, Aside> {
                 at += usize::from(*takes && !joined);
             }
             b"-X32_64" | b"-X32" | b"-X64" | b"-Xany" => {}
-            [b'-', rest @ ..] if !rest.is_empty() => letters.read(rest)?,
-            _ if !letters.given => letters.read(word)?,
+            [b'-', rest @ ..] if !rest.is_empty() => {
+                letters.read(rest)?;
+                newer_only.extend(rest.contains(&b'u').then_some(here));
+            }
+            _ if !letters.given => {
+                letters.read(word)?;
+                newer_only.extend(word.contains(&b'u').then_some(here));
+            }
             _ => plain.push(here),
         }
     }
@@ -249,7 +268,7 @@ fn ar(words: &Words) -> Result<Verdict, Aside> {
         archive,
         operation,
         members,
-        newer_only: letters.newer_only,
+        newer_only,
         verbose: letters.verbose || letters.operations == b"t",
         in_place,
     }]))
@@ -291,7 +310,7 @@ fn ranlib(words: &Words) -> Result<Verdict, Aside> {
             archive: kept.iter().position(|at| at == archive).unwrap_or(0),
             operation: Operation::Rearrange,
             members: Vec::new(),
-            newer_only: false,
+            newer_only: Vec::new(),
             verbose: false,
             in_place: None,
         }

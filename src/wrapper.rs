@@ -167,6 +167,10 @@ fn archive(
     if let [one] = all.as_slice() {
         return Ok(ended(guard::archive(session, one)?));
     }
+    let name = session.compiler.proper.file_name().unwrap_or_default();
+    if memchr::memmem::find(name.as_bytes(), b"llvm").is_some() {
+        return Ok(Err("llvm-ranlib takes one archive".into()));
+    }
     let mut worst = Ended::Code(0);
     for one in &all {
         let ended = match ended(guard::archive(session, one)?) {

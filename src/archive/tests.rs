@@ -20,7 +20,7 @@ fn shown(tool: Tool, text: &str) -> String {
                     text.push_str(&format!(" {}", a.words.args[*member].display()));
                 }
                 for (set, name) in [
-                    (a.newer_only, "newer"),
+                    (!a.newer_only.is_empty(), "newer"),
                     (a.verbose, "verbose"),
                     (a.in_place.is_some(), "in place"),
                 ] {
@@ -80,6 +80,14 @@ fn command_lines_of_ar() {
     ] {
         assert_eq!(shown(Tool::Ar, text), expected, "ar {text}");
     }
+}
+
+#[test]
+fn times_can_be_left_out() {
+    let Verdict::Change(all) = parse_with(&words("-ru -cu lib.a u.o"), Tool::Ar, &nothing) else {
+        panic!("ar r changes an archive");
+    };
+    assert_eq!(all[0].without_times(), ["-rc", "-cc", "lib.a", "u.o"]);
 }
 
 #[test]

@@ -192,9 +192,6 @@ impl<'a> Changing<'a> {
             Ok(ran) => ran,
             Err(otherwise) => return Ok(otherwise),
         };
-        if ran.outcome.ended.ok() {
-            self.taken.log(&ran.choices);
-        }
         let kept = ran.choices.iter().any(|c| matches!(c, Choice::Kept(..)));
         let what = match (ran.outcome.ended.ok(), ran.attempt, kept) {
             (false, ..) => "fail",
@@ -236,16 +233,18 @@ impl<'a> Changing<'a> {
         let scratch = self.scratch()?;
         let mut choices = self.taken.choose()?;
         for attempt in 0..=MOST_RUNS {
-            // `u` compares times: next to what others archived, our own members are the newer ones.
-            let now = command.newer_only && base.contested;
-            let private = now || attempt > 0;
+            let private = attempt > 0;
             let instead = if private {
-                self.taken.private(&choices, &scratch, now)?
+                self.taken.private(&choices, &scratch)?
             } else {
                 self.taken.stand_ins(&choices)
             };
             let copy = Copy::of(base, &scratch, attempt, &self.target)?;
-            let (outcome, stdout) = match self.run_on(&copy, command, instead, &scratch)? {
+            let words = match base.contested {
+                true => command.without_times(),
+                false => command.words.args.clone(),
+            };
+            let (outcome, stdout) = match self.run_on(&copy, command, words, instead, &scratch)? {
                 Ok(ran) => ran,
                 Err(why) => return Ok(Err(Done::AsWritten(why))),
             };
@@ -283,6 +282,7 @@ impl<'a> Changing<'a> {
         &mut self,
         copy: &Copy,
         command: &Archive,
+        words: Vec<OsString>,
         mut instead: Vec<(Slot, PathBuf)>,
         scratch: &Scratch,
     ) -> anyhow::Result<Result<(Outcome, Vec<u8>), String>> {
@@ -290,7 +290,7 @@ impl<'a> Changing<'a> {
         let mut rewrite = self.taken.spelled(&instead);
         rewrite.push((bytes(&copy.path), bytes(command.path())));
         instead.push((Slot::word(command.archive, None), copy.path.clone()));
-        let mut args = plan::archive(&command.words.args, &instead);
+        let mut args = plan::archive(&words, &instead);
         if command.words.expanded {
             // gcc-ar looks at its first word.
             let rest = args.split_off(1);
@@ -353,7 +353,7 @@ impl<'a> Changing<'a> {
         note_what_is_there(&mut held, path).map_err(cannot("write", &state.claims()))?;
         held.publish(&copy.path, &made.wanted)
             .map_err(cannot("write", path))?;
-        self.claim(&mut held, state, &made, scratch)
+        self.claim(&mut held, state, &made, choices, scratch)
     }
 
     /// Runs the archiver exactly as written, while the archive is held.
@@ -399,7 +399,7 @@ impl<'a> Changing<'a> {
                 let made = self.made(&held, state, &path, &base, &choices, false)?;
                 held.adopt(&made.wanted)
                     .map_err(cannot("write", &state.claims()))?;
-                self.claim(&mut held, state, &made, &scratch)?;
+                self.claim(&mut held, state, &made, &choices, &scratch)?;
             }
             return Ok(Ok(Ran {
                 outcome,
@@ -432,13 +432,16 @@ impl<'a> Changing<'a> {
         Ok(outcome)
     }
 
+    /// What was taken is logged before the archive is claimed: to a later link, that was done with when it was asked for.
     fn claim(
         &self,
         held: &mut Held<'_>,
         state: &ObjectState,
         made: &Made,
+        choices: &[Choice],
         scratch: &Scratch,
     ) -> anyhow::Result<()> {
+        self.taken.log(choices);
         let at = state.record(&made.wanted.key);
         made.record
             .save(&scratch.dir().join("record"), &at)

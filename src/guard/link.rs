@@ -145,7 +145,7 @@ impl Linking<'_> {
         for attempt in 0.. {
             let private = attempt >= OPTIMISTIC_RUNS;
             let instead = if private {
-                self.taken.private(&choices, &scratch, false)?
+                self.taken.private(&choices, &scratch)?
             } else {
                 self.taken.stand_ins(&choices)
             };
@@ -298,10 +298,11 @@ impl Linking<'_> {
         compiler: u64,
     ) -> anyhow::Result<Done> {
         if outcome.ended.ok() {
+            // Before a partial link is claimed: to a further link, taking its objects was done with then.
+            self.taken.log(choices);
             if let Some(output) = &output {
                 self.publish(output, choices, scratch)?;
             }
-            self.taken.log(choices);
         }
         let repointed = choices
             .iter()

@@ -351,13 +351,11 @@ impl Taken<'_> {
             .collect()
     }
 
-    /// Names of our own, in scratch, for all guarded inputs that others can stand in for: nobody replaces those. With `now` they
-    /// are copies whose time is now.
+    /// Names of our own, in scratch, for all guarded inputs that others can stand in for: nobody replaces those.
     pub(super) fn private(
         &self,
         choices: &[Choice],
         scratch: &Scratch,
-        now: bool,
     ) -> anyhow::Result<Vec<(Slot, PathBuf)>> {
         let mut instead = Vec::new();
         for (n, (guarded, choice)) in self.inputs.iter().zip(choices).enumerate() {
@@ -376,12 +374,7 @@ impl Taken<'_> {
             let _shared = lock::acquire(&guarded.state.publish_lock(), Mode::Shared)
                 .map_err(cannot("lock", &guarded.state.publish_lock()))?;
             let from = guarded.source_of(choice)?;
-            let made = if now {
-                fs::copy(&from, &private).map(drop)
-            } else {
-                link_or_copy(&from, &private)
-            };
-            match made {
+            match link_or_copy(&from, &private) {
                 Ok(()) => instead.push((slot.clone(), private)),
                 // The linker will say that it isn't there.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
