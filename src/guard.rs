@@ -164,6 +164,21 @@ impl Target {
         })
     }
 
+    /// [`Target::of`] for programs that write through symbolic links whatever is behind them.
+    ///
+    /// # Errors
+    /// As [`Target::of`].
+    pub fn behind_links(output: &Path) -> Result<Target, String> {
+        if !output.is_symlink() {
+            return Target::of(output, false);
+        }
+        let behind = fs::canonicalize(output);
+        Target::of(
+            &behind.map_err(|_| "the output is a dangling symbolic link".to_owned())?,
+            false,
+        )
+    }
+
     /// The folder as the system takes it.
     pub fn folder(&self) -> &Path {
         if self.dir.as_os_str().is_empty() {

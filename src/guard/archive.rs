@@ -59,7 +59,11 @@ pub fn archive(session: &Session<'_>, command: &Archive) -> anyhow::Result<Done>
     // GNU ar writes through a symbolic link, llvm-ar replaces it.
     let name = session.compiler.proper.file_name().unwrap_or_default();
     let llvm = memchr::memmem::find(name.as_bytes(), b"llvm").is_some();
-    let target = match Target::of(command.path(), !llvm) {
+    let target = match llvm {
+        true => Target::of(command.path(), false),
+        false => Target::behind_links(command.path()),
+    };
+    let target = match target {
         Ok(target) => target,
         Err(why) => return Ok(Done::AsWritten(why)),
     };

@@ -167,7 +167,7 @@ struct Output {
 
 impl Output {
     fn of(spelled: &Path) -> anyhow::Result<Output> {
-        let target = Target::of(spelled, true)
+        let target = Target::behind_links(spelled)
             .map_err(|why| anyhow!("cannot make `{}`: {why}", spelled.display()))?;
         let folder = target.folder();
         if !folder.is_dir() {
@@ -331,7 +331,7 @@ impl Generating<'_> {
                 return Ok(Err(dirty));
             }
         }
-        let what = match how.iter().any(|h| *h == How::Republished) {
+        let what = match how.contains(&How::Republished) {
             true => "republish",
             false => "skip",
         };

@@ -26,7 +26,7 @@ pub fn archive_script(session: &Session<'_>) -> anyhow::Result<Done> {
     let [path] = script.archives.as_slice() else {
         return as_written(session, &input);
     };
-    let Ok(target) = Target::of(path, true) else {
+    let Ok(target) = Target::behind_links(path) else {
         return as_written(session, &input);
     };
     let why = "a script names it; write an `ar rcs` command";
