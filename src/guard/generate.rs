@@ -295,7 +295,7 @@ impl Generating<'_> {
             let record = output
                 .state()
                 .and_then(|s| Record::read(&s.record(&self.key)));
-            let Some(record) = record else {
+            let Some(mut record) = record else {
                 return Ok(Err(Dirty::NoRecord));
             };
             if let Some(why) = &record.never
@@ -304,9 +304,11 @@ impl Generating<'_> {
                 return Ok(Err(Dirty::NeverSkipped(why.clone())));
             }
             let mut buffer = Vec::new();
-            for input in &record.inputs {
-                if let Standing::Dirty(dirty) = input.standing(&mut buffer) {
-                    return Ok(Err(dirty));
+            for input in &mut record.inputs {
+                match input.standing(&mut buffer) {
+                    Standing::Same => {}
+                    Standing::Touched(stamp) => input.stamp = stamp,
+                    Standing::Dirty(dirty) => return Ok(Err(dirty)),
                 }
                 newest_input = newest_input.max(input.stamp.mtime);
             }
