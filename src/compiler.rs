@@ -3,7 +3,7 @@
 //! | invoked as | the real compiler |
 //! |---|---|
 //! | `objguard-cc`, `objguard-c++` | `$OBJGUARD_CC`, `$OBJGUARD_CXX`; unset: the first `cc`, `c++` on PATH that isn't objguard |
-//! | a link in the private folder of `objguard run` | as that link's role says ([`Config::role`]) |
+//! | a link that `objguard run` made | as that link's role says ([`Config::role`]) |
 //! | `objguard-ar` | `$OBJGUARD_AR`; unset: the first `ar` on PATH that isn't objguard ([`archiver`]) |
 //! | any other name (`gcc`, `x86_64-linux-gnu-g++`, `gcc-ar`, `ranlib`) | the first program of that name on PATH that isn't objguard; the two variables don't count |
 //! | `objguard CC ARGS…` | `CC`, as written |

@@ -8,7 +8,7 @@
 //! | `OBJGUARD_AMBIGUOUS` | `error` or `newest` | what a link does when nothing tells which variant is meant |
 //! | `OBJGUARD_LOG` | a file | events are appended to it |
 //! | `OBJGUARD_DEBUG` | yes or no | say on stderr what is decided and why |
-//! | `OBJGUARD_RUN` | a folder | set by `objguard run` for what it starts: where its links are ([`Config::role`]) |
+//! | `OBJGUARD_RUN` | opaque | set by `objguard run` for what it starts: tells its events from others |
 //! | `OBJGUARD_INNER` | opaque | set for the compilers that objguard runs ([`Config::is_inner`]) |
 //! | `OBJGUARD` | anything | the switch of the setuptools plug-in; not looked at here |
 //!
@@ -71,7 +71,7 @@ pub struct Config {
     pub log: Option<PathBuf>,
     /// Say on stderr what is decided and why.
     pub debug: bool,
-    /// The private folder of the `objguard run` that this runs below; tells runs apart as well.
+    /// The id of the `objguard run` that this runs below.
     pub run: Option<OsString>,
     /// The programs that outer instances already ran, as `compiler` writes them.
     inner: Option<OsString>,
@@ -119,14 +119,19 @@ impl Config {
         Ok(config)
     }
 
-    /// The name that a link of `objguard run` stands for. Below its private folder, `cc/gcc` is `objguard-cc`: the folder says
-    /// which of our variables holds the real program, the link's name is there for builds that look for one in `$CC`.
+    /// The name that a link of `objguard run` stands for. In its folders of links, `cc-<digest of OBJGUARD_CC>/gcc` is
+    /// `objguard-cc`: the link's name is there for builds that look for one in `$CC`. Where OBJGUARD_CC is another, or not set
+    /// (a build tree remembers `$CC` for longer than the run), it is a link like any other, and means the `gcc` on PATH.
     pub fn role(&self, invoked_as: &Path) -> Option<&'static str> {
-        let below = invoked_as.strip_prefix(self.run.as_deref()?).ok()?;
-        let folder = below.parent()?;
-        ROLES
-            .into_iter()
-            .find_map(|(name, role)| (folder == Path::new(name)).then_some(role))
+        let folder = invoked_as.parent()?.file_name()?.to_str()?;
+        let (role, digest) = folder.rsplit_once('-')?;
+        let (_, ours) = ROLES.into_iter().find(|(name, _)| *name == role)?;
+        let command = match role {
+            "cc" => &self.cc,
+            "cxx" => &self.cxx,
+            _ => &self.ar,
+        };
+        (digest_of(command.as_deref()?) == digest).then_some(ours)
     }
 
     /// Whether this was started by a compiler that another objguard runs (a `cc` script that ends in `exec objguard-cc "$@"`).
@@ -139,6 +144,15 @@ impl Config {
     pub fn inner(&self) -> Option<&OsStr> {
         self.inner.as_deref()
     }
+}
+
+/// The name of the folder of links that stand for `command` in a role of [`ROLES`].
+pub fn role_folder(role: &str, command: &OsStr) -> String {
+    format!("{role}-{}", digest_of(command))
+}
+
+fn digest_of(command: &OsStr) -> String {
+    blake3::hash(command.as_bytes()).to_hex()[..16].to_owned()
 }
 
 fn given(value: &OsStr) -> Option<OsString> {
@@ -229,19 +243,28 @@ mod tests {
 
     #[test]
     fn links_of_a_run_stand_for_ours() {
-        let config = read(&[("OBJGUARD_RUN", "/tmp/r")]).unwrap();
+        let config = read(&[("OBJGUARD_CC", "ccache gcc"), ("OBJGUARD_CXX", "g++")]).unwrap();
+        let cc = role_folder("cc", OsStr::new("ccache gcc"));
+        let cxx = role_folder("cxx", OsStr::new("g++"));
+        let other = role_folder("cc", OsStr::new("clang"));
         for (path, role) in [
-            ("/tmp/r/cc/gcc", Some("objguard-cc")),
-            ("/tmp/r/cxx/clang++-14", Some("objguard-c++")),
-            ("/tmp/r/ar/gcc-ar", Some("objguard-ar")),
-            ("/tmp/r/bin/gcc", None),
-            ("/tmp/r/cc/deeper/gcc", None),
-            ("/usr/bin/gcc", None),
-            ("gcc", None),
+            (format!("/r/{cc}/gcc"), Some("objguard-cc")),
+            (format!("/r/{cxx}/clang++-14"), Some("objguard-c++")),
+            (format!("/r/{other}/clang"), None),
+            (
+                format!("/r/{}/ar", role_folder("ar", OsStr::new("ar"))),
+                None,
+            ),
+            (format!("/r/{cc}/deeper/gcc"), None),
+            ("/usr/bin/gcc".into(), None),
+            ("gcc".into(), None),
         ] {
-            assert_eq!(config.role(Path::new(path)), role, "{path}");
+            assert_eq!(config.role(Path::new(&path)), role, "{path}");
         }
-        assert_eq!(Config::default().role(Path::new("/tmp/r/cc/gcc")), None);
+        assert_eq!(
+            Config::default().role(Path::new(&format!("/r/{cc}/gcc"))),
+            None
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `objguard run [-j N] -- COMMAND…`: any build, guarded and parallel, and a summary of what came of it.
 //!
-//! What the run needs lies in a private folder that goes with it: links ([`settings`]), the extra configuration for setuptools
-//! ([`distutils`]) and the log of events, unless the user wants to keep that. The command's own streams and exit code are
+//! What the run needs lies in a private folder that goes with it: the extra configuration for setuptools ([`distutils`]) and the
+//! log of events, unless the user wants to keep that. Links ([`settings`]) stay in the user's cache. The command's own streams and exit code are
 //! passed through; on a terminal its output goes by way of ours only so that a status line can be drawn when it is quiet.
 
 mod child;
@@ -11,6 +11,7 @@ mod settings;
 mod summary;
 mod terminal;
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal};
@@ -27,8 +28,10 @@ use self::terminal::Terminal;
 use super::log::Log;
 use super::{cannot, text};
 use crate::config::Config;
+use crate::identity;
+use crate::lineage;
 use crate::process::Ended;
-use crate::scratch::Scratch;
+use crate::scratch::{self, Scratch};
 use crate::signals;
 
 pub(super) fn command() -> Command {
@@ -103,18 +106,21 @@ pub(super) fn main(given: &ArgMatches) -> anyhow::Result<Ended> {
     }
     signals::catch();
     let private = Private::new(given.get_one::<PathBuf>("log"), &config)?;
+    let folder = private.folder_of_links(&environment);
     let programs = programs()?;
-    let mut settings =
-        settings::settings(private.scratch.dir(), &programs, &environment, jobs.number);
-    private.make_links(&settings)?;
+    let mut settings = settings::settings(&folder, &programs, &environment, jobs.number);
+    make_links(&folder, &settings)?;
     if let Some(config) = private.extra_config(&environment, jobs.number, &mut settings.notes)? {
         settings
             .variables
             .push(("DIST_EXTRA_CONFIG".into(), config.into()));
     }
-    settings
-        .variables
-        .push(("OBJGUARD_LOG".into(), private.log.clone().into()));
+    for (name, value) in [
+        ("OBJGUARD_LOG", private.log.clone().into_os_string()),
+        ("OBJGUARD_RUN", private.id()),
+    ] {
+        settings.variables.push((name.into(), value));
+    }
     let summing = !given.get_flag("no-summary");
     for note in jobs.note.iter().chain(&settings.notes) {
         eprintln!("objguard: {note}");
@@ -221,20 +227,19 @@ impl Private {
         })
     }
 
-    fn make_links(&self, settings: &Settings) -> anyhow::Result<()> {
-        for (below, to) in &settings.links {
-            let link = self.scratch.dir().join(below);
-            if let Some(folder) = link.parent() {
-                fs::create_dir_all(folder).map_err(cannot("create", folder))?;
-            }
-            match symlink(to, &link) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(cannot("create", &link)(e));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+    /// Tells this run from others.
+    fn id(&self) -> OsString {
+        let name = self.scratch.dir().file_name();
+        name.unwrap_or_default().to_owned()
+    }
+
+    /// Where links are put: in the user's cache, else with the rest, if there is no cache of his.
+    fn folder_of_links(&self, environment: &[(OsString, OsString)]) -> PathBuf {
+        identity::cache_dirs(environment, None)
+            .iter()
+            .find_map(|dir| dir.prepared().map(Path::to_owned))
+            .unwrap_or_else(|| self.scratch.dir().to_owned())
+            .join("links")
     }
 
     /// Writes the extra configuration; `None` if the user's own can't be read, and stays.
@@ -271,10 +276,59 @@ impl Private {
         // A command that compiled nothing wrote none.
         let mut log = Log::read(&self.log, self.from).unwrap_or_default();
         if self.shared {
-            let own = self.scratch.dir().to_string_lossy();
-            log.events.retain(|e| e.run.as_deref() == Some(&*own));
+            let id = self.id();
+            log.events
+                .retain(|e| e.run.as_deref().is_some_and(|run| id == run));
         }
         log
+    }
+}
+
+/// Folders of links that are kept; each other set of compilers on PATH makes one.
+const MANY_FOLDERS: usize = 64;
+
+/// Makes the links that aren't there yet, or lead elsewhere.
+fn make_links(folder: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let mut folders = BTreeSet::new();
+    for (link, to) in &settings.links {
+        let parent = link.parent().unwrap_or(folder);
+        if folders.insert(parent) {
+            fs::create_dir_all(parent).map_err(cannot("create", parent))?;
+            // The oldest go first.
+            let _ = scratch::utimens(parent, None);
+        }
+        if fs::read_link(link).is_ok_and(|there| there == *to) {
+            continue;
+        }
+        // Another run may be making or using it: it appears, or changes, in one step.
+        let new = parent.join(format!(
+            ".{:x}-{:x}",
+            std::process::id(),
+            lineage::boottime_ns()
+        ));
+        symlink(to, &new)
+            .and_then(|()| scratch::publish(&new, link))
+            .inspect_err(|_| drop(fs::remove_file(&new)))
+            .map_err(cannot("create", link))?;
+    }
+    thin_out(folder, &folders);
+    Ok(())
+}
+
+/// Removes the folders of links that were not used for longest, when there are many.
+fn thin_out(folder: &Path, used: &BTreeSet<&Path>) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    let mut all: Vec<_> = entries
+        .flatten()
+        .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())))
+        .filter(|(_, path)| !used.contains(path.as_path()))
+        .collect();
+    all.sort_unstable();
+    let excess = all.len().saturating_sub(MANY_FOLDERS);
+    for (_, path) in &all[..excess] {
+        let _ = fs::remove_dir_all(path);
     }
 }
 

@@ -64,6 +64,11 @@ impl CacheDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The folder, made if it isn't there; `None`: it can't be, or isn't ours alone.
+    pub fn prepared(&self) -> Option<&Path> {
+        prepare(self).ok().map(|()| self.path())
+    }
 }
 
 /// Where identities may be kept, best first: below `$XDG_CACHE_HOME` or else `$HOME/.cache`, then in the state folder of

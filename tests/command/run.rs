@@ -51,31 +51,116 @@ fn two_builders_get_their_own_and_the_summary_says_so() {
 #[test]
 fn the_environment_of_the_build() {
     let space = TestSpace::new("the_environment_of_the_build");
-    let mut command = run_script(
-        &space,
-        "-j1 --no-summary",
-        r#"echo "$CC|$OBJGUARD_CC|$CXX|$LDSHARED|$NPY_NUM_BUILD_JOBS|$CMAKE_BUILD_PARALLEL_LEVEL|$MAKEFLAGS"
-        cat "$DIST_EXTRA_CONFIG"; for n in gcc g++; do command -v $n; done; readlink "${CC%% *}""#,
-    );
-    command
-        .env("CC", "nice gcc -pthread")
-        .env("CXX", "g++")
-        .env("LDSHARED", "nice gcc -pthread -shared");
-    let outcome = Outcome::of(command).success();
-    let private = Path::new(outcome.stdout.split("/cc/gcc").next().unwrap()).to_owned();
-    assert!(private.starts_with(space.aside("tmp")), "{outcome}");
-    let at = private.display();
-    let wrapper = Path::new(super::OBJGUARD).with_file_name("objguard-cc");
-    assert_eq!(
-        outcome.stdout,
-        format!(
-            "{at}/cc/gcc -pthread|nice gcc|{at}/cxx/g++|{at}/cc/gcc -pthread -shared|1|1|\n[build_ext]\nparallel = 1\n\
-             {at}/bin/gcc\n{at}/bin/g++\n{}\n",
-            wrapper.display()
-        )
+    let build = |script: &str| {
+        let mut command = run_script(&space, "-j1 --no-summary", script);
+        command
+            .env("CC", "nice gcc -pthread")
+            .env("CXX", "g++")
+            .env("AR", "gcc-ar")
+            .env("LDSHARED", "nice gcc -pthread -shared");
+        Outcome::of(command).success()
+    };
+    let outcome = build(
+        r#"for v in CC OBJGUARD_CC CXX OBJGUARD_CXX AR OBJGUARD_AR LDSHARED NPY_NUM_BUILD_JOBS CMAKE_BUILD_PARALLEL_LEVEL MAKEFLAGS
+        do eval "echo $v=\$$v"; done"#,
     );
     assert_eq!(outcome.stderr, "");
-    assert!(!private.exists());
+    let links = space.aside("cache/objguard/links");
+    let shown = outcome.stdout.replace(links.to_str().unwrap(), "LINKS");
+    let undigested: Vec<String> = shown
+        .lines()
+        .map(|line| {
+            match line
+                .find("LINKS/")
+                .and_then(|at| Some(at + line[at..].find('-')?))
+            {
+                Some(at) => format!("{}{}", &line[..at], &line[at + 17..]),
+                None => line.to_owned(),
+            }
+        })
+        .collect();
+    assert_eq!(
+        undigested,
+        [
+            "CC=LINKS/cc/gcc -pthread",
+            "OBJGUARD_CC=nice gcc",
+            "CXX=LINKS/cxx/g++",
+            "OBJGUARD_CXX=g++",
+            "AR=LINKS/ar/gcc-ar",
+            "OBJGUARD_AR=gcc-ar",
+            "LDSHARED=LINKS/cc/gcc -pthread -shared",
+            "NPY_NUM_BUILD_JOBS=1",
+            "CMAKE_BUILD_PARALLEL_LEVEL=1",
+            "MAKEFLAGS=",
+        ]
+    );
+    assert_eq!(
+        build("cat \"$DIST_EXTRA_CONFIG\"").stdout,
+        "[build_ext]\nparallel = 1\n"
+    );
+    for (name, ours) in [
+        ("gcc", "objguard-cc"),
+        ("g++", "objguard-cc"),
+        ("ar", "objguard-ar"),
+    ] {
+        let found = build(&format!("command -v {name}")).stdout;
+        let found = Path::new(found.trim_end());
+        assert!(found.starts_with(&links), "{name}: {}", found.display());
+        let target = std::fs::read_link(found).unwrap();
+        assert_eq!(
+            target,
+            Path::new(super::OBJGUARD).with_file_name(ours),
+            "{name}"
+        );
+    }
+    assert_no_leftovers(&space);
+}
+
+#[test]
+fn a_build_tree_remembers_its_compiler() {
+    const TEST: &str = "a_build_tree_remembers_its_compiler";
+    if !can_run(TEST, "cmake") || !can_run(TEST, "make") {
+        return;
+    }
+    let space = TestSpace::new(TEST);
+    space.write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.5)\nproject(t C)\nadd_library(l STATIC l.c)\nadd_executable(a a.c)\ntarget_link_libraries(a l)\n");
+    space.write("l.c", "int l(void) { return 0; }\n");
+    space.write("a.c", "int l(void);\nint main(void) { return l(); }\n");
+    let mut configure = run_script(&space, "--no-summary", "cmake -S . -B b > /dev/null");
+    configure.env("CC", "nice gcc");
+    Outcome::of(configure).success();
+    // In a run of its own, and with another compiler set: the tree's own is used, guarded.
+    for summary in ["compiles run 2, reused 0,", "compiles run 1, reused 0,"] {
+        let mut build = run_script(&space, "", "cmake --build b > /dev/null");
+        build.env("CC", "false");
+        Outcome::of(build).success().says(&[summary]);
+        space.write("a.c", "int l(void);\nint main(void) { return l() + 0; }\n");
+    }
+    // And in none.
+    space.write("a.c", "int l(void);\nint main(void) { return l() * 1; }\n");
+    let mut alone = space.command("cmake");
+    alone
+        .args(["--build", "b"])
+        .env("OBJGUARD_LOG", space.path("log"));
+    Outcome::of(alone).success();
+    assert_eq!(space.text("log").lines().count(), 2, "a compile and a link");
+}
+
+#[test]
+fn without_a_home_the_links_go_with_the_run() {
+    let space = TestSpace::new("without_a_home_the_links_go_with_the_run");
+    space.write("x.c", "int x;\n");
+    let mut command = run_script(&space, "", "echo $CC; $CC -c x.c");
+    command
+        .env_remove("XDG_CACHE_HOME")
+        .env("HOME", "/homeless-shelter");
+    let outcome = Outcome::of(command).success();
+    assert!(
+        Path::new(outcome.stdout.trim_end()).starts_with(space.aside("tmp")),
+        "{outcome}"
+    );
+    outcome.says(&["compiles run 1,"]);
+    assert_no_leftovers(&space);
 }
 
 #[test]

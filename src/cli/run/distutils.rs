@@ -4,42 +4,39 @@
 /// `existing` (what the user's own file says) with `[build_ext] parallel = jobs`, unless it says something of that itself.
 /// The section is not written twice: the parser refuses that.
 pub(super) fn with_parallel(existing: &str, jobs: usize) -> String {
-    let line = format!("parallel = {jobs}\n");
-    let mut out = String::with_capacity(existing.len() + 40);
-    let mut inside = false;
-    let mut done = false;
-    let mut found_at = None;
-    for text in existing.split_inclusive('\n') {
-        let bare = text.trim_end();
-        if let Some(section) = section(bare) {
-            inside = section == "build_ext";
-        } else if inside && key(bare).is_some_and(|k| k.eq_ignore_ascii_case("parallel")) {
+    let mut section = "";
+    let mut header = None;
+    let mut at = 0;
+    for line in existing.split_inclusive('\n') {
+        at += line.len();
+        if let Some(name) = section_name(line) {
+            section = name;
+            if name == "build_ext" {
+                header = Some(at);
+            }
+        }
+        // build_ext takes the value of `build` where it has none of its own.
+        let counts = matches!(section, "build_ext" | "build");
+        if counts && key(line).is_some_and(|k| k.eq_ignore_ascii_case("parallel")) {
             return existing.to_owned();
         }
-        out.push_str(text);
-        if inside && found_at.is_none() && section(bare).is_some() {
-            if !text.ends_with('\n') {
-                out.push('\n');
-            }
-            found_at = Some(out.len());
-        }
     }
-    if let Some(at) = found_at {
-        out.insert_str(at, &line);
-        done = true;
-    }
-    if !done {
-        if !out.is_empty() && !out.ends_with('\n') {
-            out.push('\n');
-        }
-        out.push_str("[build_ext]\n");
-        out.push_str(&line);
-    }
-    out
+    let (before, after) = existing.split_at(header.unwrap_or(existing.len()));
+    let newline = if before.is_empty() || before.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    let section = if header.is_some() {
+        ""
+    } else {
+        "[build_ext]\n"
+    };
+    format!("{before}{newline}{section}parallel = {jobs}\n{after}")
 }
 
 /// The name in a section's header.
-fn section(line: &str) -> Option<&str> {
+fn section_name(line: &str) -> Option<&str> {
     line.strip_prefix('[')?
         .split_once(']')
         .map(|(name, _)| name)
@@ -77,9 +74,10 @@ mod tests {
                 "[build_ext]\n# parallel = 2\n",
                 "[build_ext]\nparallel = 4\n# parallel = 2\n",
             ),
+            ("[build]\nparallel = 2\n", "[build]\nparallel = 2\n"),
             (
-                "[build]\nparallel = 2\n",
-                "[build]\nparallel = 2\n[build_ext]\nparallel = 4\n",
+                "[other]\nparallel = 2\n",
+                "[other]\nparallel = 2\n[build_ext]\nparallel = 4\n",
             ),
         ] {
             assert_eq!(with_parallel(existing, 4), expected, "{existing:?}");

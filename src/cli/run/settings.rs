@@ -2,15 +2,17 @@
 //! nothing.
 //!
 //! ```text
-//! <private folder>/
-//!   cc/gcc    CC: objguard-cc under the name of the user's compiler, for builds that look for `gcc` or `clang` in it
-//!   cxx/g++   CXX
-//!   ar/ar     AR
-//!   bin/…     first on PATH: builds that call a compiler by name get ours as well. A run turns on parallel builds, so a
-//!             compile that slips by would meet the very races it is there to prevent
+//! <folder of links>/
+//!   cc-<digest>/gcc    CC: objguard-cc under the name of the user's compiler, for builds that look for `gcc` or `clang` in it
+//!   cxx-<digest>/g++   CXX
+//!   ar-<digest>/ar     AR
+//!   bin-<digest>/…     first on PATH: builds that call a compiler by name get ours as well. A run turns on parallel builds,
+//!                      so a compile that slips by would meet the very races it is there to prevent
 //! ```
 //!
 //! What the user had in CC goes to OBJGUARD_CC, launchers included; its options stay in CC, where builds may look for them.
+//! Build trees remember $CC for longer than the run (CMakeCache.txt, config.status): the folders are named by what the links
+//! stand for, so that the next run has the same ones, and lie in the user's cache, where they outlive the run.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -19,7 +21,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::compiler::{self, Compiler};
-use crate::config::{Config, ROLES};
+use crate::config::{Config, ROLES, role_folder};
 
 /// Variables that hold a command beginning with a compiler. They are changed where the user set them, not added.
 const COMMANDS: [&str; 11] = [
@@ -55,13 +57,13 @@ pub(super) struct Programs {
 pub(super) struct Settings {
     /// Variables and their values.
     pub(super) variables: Vec<(OsString, OsString)>,
-    /// Links below the private folder, and where they lead.
+    /// Links and where they lead.
     pub(super) links: Vec<(PathBuf, PathBuf)>,
     /// One line each for the user.
     pub(super) notes: Vec<String>,
 }
 
-/// Works out the settings for a build with `environment`.
+/// Works out the settings for a build with `environment`; `folder` is that of links.
 pub(super) fn settings(
     folder: &Path,
     programs: &Programs,
@@ -86,7 +88,6 @@ pub(super) fn settings(
             plan.set(name, jobs.to_string());
         }
     }
-    plan.set("OBJGUARD_RUN", folder);
     plan.out
 }
 
@@ -117,7 +118,9 @@ impl Plan<'_> {
 
     fn config(&self) -> Config {
         let mut config = Config::default();
-        config.run = self.variable("OBJGUARD_RUN").map(OsStr::to_owned);
+        config.cc = self.variable("OBJGUARD_CC").map(OsStr::to_owned);
+        config.cxx = self.variable("OBJGUARD_CXX").map(OsStr::to_owned);
+        config.ar = self.variable("OBJGUARD_AR").map(OsStr::to_owned);
         config
     }
 
@@ -158,11 +161,14 @@ impl Plan<'_> {
         let mut words = compiler::split(real.as_bytes()).unwrap_or_default();
         words.truncate(words.len() - found.flags.len());
         options.splice(0..0, found.flags.iter().cloned());
-        let link = self.link(role, &visible_name(&found), &self.programs.compiler.clone());
+        let real = quoted(&words);
+        let folder = role_folder(role, &real);
+        let program = self.programs.compiler.clone();
+        let link = self.link(&folder, &visible_name(&found), &program);
         let mut value = vec![link.clone().into_os_string()];
         value.extend(options);
         self.set(name, quoted(&value));
-        self.set(ours, quoted(&words));
+        self.set(ours, real);
         Some(Linked { words, link })
     }
 
@@ -217,7 +223,7 @@ impl Plan<'_> {
         let Some(program) = program.filter(|p| self.is_there(p)) else {
             return;
         };
-        let link = self.link("ar", &file_name(&program), &ours);
+        let link = self.link(&role_folder("ar", &real), &file_name(&program), &ours);
         words[0] = link.into();
         self.set("AR", quoted(&words));
         self.set("OBJGUARD_AR", real);
@@ -249,27 +255,34 @@ impl Plan<'_> {
                     .filter(|n| role_of(n.as_bytes()).is_some()),
             );
         }
-        for name in names {
-            match (role_of(name.as_bytes()), self.programs.archiver.clone()) {
-                (Some(Role::Compiler), _) => {
-                    self.link("bin", &name, &self.programs.compiler.clone());
-                }
-                (Some(Role::Archiver), Some(ours)) => {
-                    self.link("bin", &name, &ours);
-                }
-                _ => {}
-            }
+        let target = |name: &OsStr| match role_of(name.as_bytes())? {
+            Role::Compiler => Some(self.programs.compiler.clone()),
+            Role::Archiver => self.programs.archiver.clone(),
+        };
+        let links: Vec<(OsString, PathBuf)> = names
+            .into_iter()
+            .filter(|name| self.is_there(name))
+            .filter_map(|name| Some((name.clone(), target(&name)?)))
+            .collect();
+        // A name that is no longer on PATH must not be there by way of ours: another set, another folder.
+        let mut digest = blake3::Hasher::new();
+        for (name, to) in &links {
+            crate::request::tagged(&mut digest, "name", name.as_bytes());
+            crate::request::tagged(&mut digest, "to", to.as_os_str().as_bytes());
         }
-        let mut first = self.folder.join("bin").into_os_string();
+        let folder = format!("bin-{}", &digest.finalize().to_hex()[..16]);
+        for (name, to) in links {
+            self.link(&folder, &name, &to);
+        }
+        let mut first = self.folder.join(folder).into_os_string();
         first.push(":");
         first.push(path);
         self.set("PATH", first);
     }
 
     fn link(&mut self, folder: &str, name: &OsStr, to: &Path) -> PathBuf {
-        let below = Path::new(folder).join(name);
-        let link = self.folder.join(&below);
-        self.out.links.push((below, to.to_owned()));
+        let link = self.folder.join(folder).join(name);
+        self.out.links.push((link.clone(), to.to_owned()));
         link
     }
 }
