@@ -76,6 +76,8 @@ struct Open<'a> {
     /// What was asked for and not linked says nothing here: the thread may link again what it compiled before, or the
     /// common ancestor is too far above to be the builder.
     by_votes_only: bool,
+    /// What the phases of the linking thread say, if others compiled for it: good if nothing contradicts it.
+    hint: Option<Variant>,
 }
 
 /// Decides for all objects of a link.
@@ -100,6 +102,7 @@ pub fn decide(
                 object: n,
                 near,
                 by_votes_only: distance > 1,
+                hint: None,
             });
         }
     }
@@ -180,21 +183,27 @@ fn by_history(
         .filter(|n| n.ancestor.same_thread(ours))
         .collect();
     let beside = at == 0 && link.beside != Beside::Nothing;
+    let by_others = || {
+        let all: Vec<&Near<'_>> = near.iter().collect();
+        let exclusive = !beside && only_taken_by(ours, object, earlier);
+        exclusive
+            .then(|| by_phases(ours, object, &all, objects, earlier))
+            .flatten()
+    };
     let Some(last) = own.last() else {
-        return by_phases(
-            ours,
-            object,
-            &near.iter().collect::<Vec<_>>(),
-            objects,
-            earlier,
-        )
-        .filter(|_| !beside && only_taken_by(ours, object, earlier));
+        open.hint = by_others();
+        return None;
     };
     let others_are_newer = near
         .iter()
         .any(|n| !n.ancestor.same_thread(ours) && n.claim.at > last.claim.at);
-    if others_are_newer && moved_on(ours, objects, earlier) {
-        open.by_votes_only = true;
+    if others_are_newer && taken_since(ours, object, last.claim.at, earlier) {
+        // Either others compile for this thread now, or it links again what it compiled before.
+        if compiles(ours, objects, earlier) {
+            open.hint = by_others();
+        } else {
+            open.by_votes_only = true;
+        }
         return None;
     }
     if !beside && in_turn(&own, our_branch, alive) {
@@ -202,9 +211,9 @@ fn by_history(
     }
     if at == 0
         && !beside
-        && let Some(verdict) = by_phases(ours, object, &own, objects, earlier)
+        && let Some(variant) = by_phases(ours, object, &own, objects, earlier)
     {
-        return Some(verdict);
+        return Some(Verdict::Take(variant));
     }
     near.retain(|n| n.ancestor.same_thread(ours));
     None
@@ -217,7 +226,7 @@ fn by_phases(
     claims: &[&Near<'_>],
     objects: &[Object<'_>],
     earlier: &[Earlier],
-) -> Option<Verdict> {
+) -> Option<Variant> {
     if history_is_lost(thread, &objects[object]) {
         return None;
     }
@@ -249,7 +258,7 @@ fn by_phases(
         rest = later;
     }
     match rest {
-        [one] => Some(Verdict::Take(one.claim.variant)),
+        [one] => Some(one.claim.variant),
         _ => None,
     }
 }
@@ -310,18 +319,20 @@ fn in_turn(own: &[&Near<'_>], our_branch: Option<Step>, alive: &dyn Fn(&Step) ->
     true
 }
 
-/// Whether the thread has linked since it last asked for any object of this link: then others may compile for it now (a
-/// builder that compiles small extensions itself and large ones in a pool).
-fn moved_on(thread: &Step, objects: &[Object<'_>], earlier: &[Earlier]) -> bool {
-    let Some(linked) = earlier
+/// Whether the thread has linked the object since `claimed`.
+fn taken_since(thread: &Step, object: usize, claimed: u64, earlier: &[Earlier]) -> bool {
+    earlier
         .iter()
-        .filter(|e| by_thread(&e.lineage, thread))
-        .map(|e| e.at)
-        .max()
-    else {
-        return false;
-    };
-    !objects
+        .filter(|e| e.at > claimed && by_thread(&e.lineage, thread))
+        .any(|e| e.took.iter().any(|(o, _)| *o == object))
+}
+
+/// Whether the thread itself has asked for an object of this link since it last linked (a builder that compiles some itself
+/// and some in a pool).
+fn compiles(thread: &Step, objects: &[Object<'_>], earlier: &[Earlier]) -> bool {
+    let links = earlier.iter().filter(|e| by_thread(&e.lineage, thread));
+    let linked = links.map(|e| e.at).max().unwrap_or(0);
+    objects
         .iter()
         .flat_map(|o| o.claims)
         .any(|c| c.at > linked && by_thread(&c.lineage, thread))

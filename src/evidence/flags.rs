@@ -21,60 +21,15 @@ pub(super) fn decide(
     earlier: &[Earlier],
     verdicts: &mut [Option<Verdict>],
 ) {
-    // A variant whose record is lost has flags that aren't known: nothing can be told by them.
-    let known = |o: &Open<'_>| {
-        let flags = &objects[o.object].flags;
-        o.near.iter().all(|n| flags.contains_key(&n.claim.variant))
-    };
-    if !open.iter().all(known) {
-        return;
-    }
-    let none = BTreeSet::new();
-    let flags =
-        |object: usize, variant: &Variant| objects[object].flags.get(variant).unwrap_or(&none);
-    let mut differing: BTreeSet<&Flag> = BTreeSet::new();
-    for Open {
-        object: n, near, ..
-    } in open
-    {
-        let sets: Vec<&BTreeSet<Flag>> = variants(near.iter().map(|c| c.claim))
-            .iter()
-            .map(|v| flags(*n, v))
-            .collect();
-        for set in &sets {
-            differing.extend(set.iter().filter(|f| !sets.iter().all(|s| s.contains(*f))));
-        }
-    }
-    let signature = |object: usize, variant: &Variant| -> BTreeSet<&Flag> {
-        flags(object, variant)
-            .iter()
-            .filter(|f| differing.contains(f))
-            .collect()
-    };
-    let mut candidates: Vec<Candidate<'_>> = Vec::new();
-    for Open {
-        object: n, near, ..
-    } in open
-    {
-        // Newest first: of variants of one request (a header was edited in between) the newest stands. Requests that flags
-        // don't tell apart (another directory, variable or compiler) can't be told by them.
-        for near in near.iter().rev() {
-            let signature = signature(*n, &near.claim.variant);
-            match candidates
-                .iter()
-                .find(|c| c.object == *n && c.signature == signature)
-            {
-                Some(same) if same.claim.key != near.claim.key => return,
-                Some(_) => {}
-                None => candidates.push(Candidate {
-                    object: *n,
-                    variant: near.claim.variant,
-                    signature,
-                    claim: near.claim,
-                }),
+    let Some((candidates, differing)) = candidates(objects, open) else {
+        // Flags tell nothing here; the phases may tell all.
+        if open.iter().all(|o| o.hint.is_some()) {
+            for o in open {
+                verdicts[o.object] = o.hint.map(Verdict::Take);
             }
         }
-    }
+        return;
+    };
     let complete = |s: &BTreeSet<&Flag>| {
         open.iter().all(|o| {
             candidates
@@ -86,9 +41,14 @@ pub(super) fn decide(
     sets.sort();
     sets.dedup();
     let mut votes: Vec<BTreeSet<&Flag>> = Vec::new();
-    for (n, verdict) in verdicts.iter().enumerate() {
-        if let Some(Verdict::Take(variant)) = verdict {
-            let vote = signature(n, variant);
+    let hints = open.iter().filter_map(|o| Some((o.object, o.hint?)));
+    let decided = verdicts.iter().enumerate().filter_map(|(n, v)| match v {
+        Some(Verdict::Take(variant)) => Some((n, *variant)),
+        _ => None,
+    });
+    for (n, variant) in decided.chain(hints) {
+        if let Some(flags) = objects[n].flags.get(&variant) {
+            let vote = signature(&differing, flags);
             if sets.contains(&vote) && !votes.contains(&vote) {
                 votes.push(vote);
             }
@@ -112,6 +72,67 @@ pub(super) fn decide(
             verdicts[candidate.object] = Some(Verdict::Take(candidate.variant));
         }
     }
+}
+
+/// The flags of one variant among those in which candidates differ.
+fn signature<'a>(differing: &BTreeSet<&'a Flag>, flags: &'a BTreeSet<Flag>) -> BTreeSet<&'a Flag> {
+    flags.iter().filter(|f| differing.contains(f)).collect()
+}
+
+/// The newest claim of each set of flags of each open object, and the flags in which they differ. `None`: flags tell nothing.
+fn candidates<'a>(
+    objects: &'a [Object<'_>],
+    open: &'a [Open<'_>],
+) -> Option<(Vec<Candidate<'a>>, BTreeSet<&'a Flag>)> {
+    // A variant whose record is lost has flags that aren't known: nothing can be told by them.
+    let known = |o: &Open<'_>| {
+        let flags = &objects[o.object].flags;
+        o.near.iter().all(|n| flags.contains_key(&n.claim.variant))
+    };
+    if !open.iter().all(known) {
+        return None;
+    }
+    let flags = |object: usize, variant: &Variant| &objects[object].flags[variant];
+    let mut differing: BTreeSet<&Flag> = BTreeSet::new();
+    for Open {
+        object: n, near, ..
+    } in open
+    {
+        let sets: Vec<&BTreeSet<Flag>> = variants(near.iter().map(|c| c.claim))
+            .iter()
+            .map(|v| flags(*n, v))
+            .collect();
+        for set in &sets {
+            differing.extend(set.iter().filter(|f| !sets.iter().all(|s| s.contains(*f))));
+        }
+    }
+    let signature =
+        |object: usize, variant: &Variant| signature(&differing, flags(object, variant));
+    let mut candidates: Vec<Candidate<'_>> = Vec::new();
+    for Open {
+        object: n, near, ..
+    } in open
+    {
+        // Newest first: of variants of one request (a header was edited in between) the newest stands. Requests that flags
+        // don't tell apart (another directory, variable or compiler) can't be told by them.
+        for near in near.iter().rev() {
+            let signature = signature(*n, &near.claim.variant);
+            match candidates
+                .iter()
+                .find(|c| c.object == *n && c.signature == signature)
+            {
+                Some(same) if same.claim.key != near.claim.key => return None,
+                Some(_) => {}
+                None => candidates.push(Candidate {
+                    object: *n,
+                    variant: near.claim.variant,
+                    signature,
+                    claim: near.claim,
+                }),
+            }
+        }
+    }
+    Some((candidates, differing))
 }
 
 /// Rule 5: the one set whose objects were all asked for more often than they were linked together.

@@ -388,3 +388,28 @@ fn strangers() {
         "another host's ids don't compare"
     );
 }
+
+/// Thread 11 compiles one object itself and has a pool compile the rest; which one changes by round.
+#[test]
+fn a_builder_that_compiles_some_itself_takes_the_rest_from_its_pool() {
+    let shared = [
+        claim(1, 10, 20, &[step(10, 11)]),
+        claim(2, 30, 40, &[step(10, 21)]),
+        claim(3, 31, 41, &[step(10, 99)]),
+    ];
+    let own = [
+        claim(8, 10, 20, &[step(10, 20)]),
+        claim(9, 30, 41, &[step(10, 11)]),
+    ];
+    let link = lineage(50, &[step(10, 11)]);
+    let earlier = [Earlier {
+        at: 26,
+        lineage: lineage(22, &[step(10, 11)]),
+        took: vec![(0, Variant([1; 16])), (1, Variant([8; 16]))],
+    }];
+    let objects = [
+        object(&shared, &[(1, "-DV=1"), (2, "-DV=2"), (3, "-DV=3")]),
+        object(&own, &[(8, "-DV=1"), (9, "-DV=2")]),
+    ];
+    assert_eq!(decide(&link, &objects, &earlier, &DEAD), [take(2), take(9)]);
+}

@@ -224,14 +224,18 @@ fn writable(path: &Path) -> bool {
 }
 
 /// The output's folder can't hold state: the compiler runs as written, and if it fails, a line says what to do.
-fn unwritable(session: &Session<'_>, path: &Path, error: &io::Error) -> anyhow::Result<Done> {
+pub(super) fn unwritable(
+    session: &Session<'_>,
+    path: &Path,
+    error: &io::Error,
+) -> anyhow::Result<Done> {
     let outcome = session
         .as_written()
         .run(Stderr::Inherit, &[])
         .map_err(cannot("run", &session.compiler.program))?;
     if !outcome.ended.ok() {
         let line = format!(
-            "objguard: cannot create `{}`: {error}; make the folder writable, or build elsewhere\n",
+            "objguard: cannot write `{}`: {error}; make the folder writable, or build elsewhere\n",
             path.display()
         );
         process::say(line.as_bytes());

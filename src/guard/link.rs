@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 
-use super::compile::respond;
+use super::compile::{respond, unwritable};
 use super::held::{Held, Wanted};
 use super::taken::{Choice, Named, Taken, guarded};
 use super::{Done, Session, Target, cannot, wall_ms};
@@ -99,6 +99,14 @@ fn named_inputs(session: &Session<'_>, command: &Link) -> Vec<(Named, PathBuf)> 
     named
 }
 
+/// Whether the folder may not be written to; another cause is the linker's to tell.
+fn is_refusal(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
 /// Whether the output can be made in scratch. Where there is no folder to make one in, the linker says so itself.
 fn stages(command: &Link, target: &Target) -> bool {
     command.placement == Placement::Staged && target.folder().is_dir()
@@ -134,11 +142,18 @@ impl Linking<'_> {
         signals::catch();
         let scratch = match self.scratch() {
             Ok(scratch) => scratch,
+            Err(e) if is_refusal(&e) && self.taken.is_empty() => {
+                return unwritable(self.session, &self.target.path, &e);
+            }
             Err(_) if self.taken.is_empty() => {
                 return Ok(Done::AsWritten(
                     "the output's folder can't be written to".into(),
                 ));
             }
+            Err(e) if is_refusal(&e) => bail!(
+                "cannot write `{}`: {e}; make the folder writable, or build elsewhere",
+                self.target.path.display()
+            ),
             Err(e) => return Err(cannot("create a folder for", &self.target.path)(e)),
         };
         let mut compiler = 0;
