@@ -129,10 +129,8 @@ mod platform {
                 {
                     step.thread_start = stat.start;
                 }
-                if steps.is_empty() {
-                    if siblings.iter().any(|s| is_objguard(*s)) {
-                        beside = Beside::Others;
-                    }
+                if steps.is_empty() && siblings.iter().any(|s| is_objguard(*s)) {
+                    beside = Beside::Others;
                 }
             }
             steps.push(step);

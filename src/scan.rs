@@ -43,10 +43,10 @@ impl Scanner {
     pub fn new() -> Scanner {
         let finder = |word: &'static str| (word, Finder::new(word));
         Scanner {
-            clock: ["__TI", "__DA", "ME__", "TE__", "MP__"].map(|w| Finder::new(w)),
+            clock: ["__TI", "__DA", "ME__", "TE__", "MP__"].map(Finder::new),
             embeds: [finder("incbin"), finder(".include"), finder("embed")],
             assembly: Finder::new("asm"),
-            directive: [".i", ".\\"].map(|w| Finder::new(w)),
+            directive: [".i", ".\\"].map(Finder::new),
             has: Finder::new("has_"),
         }
     }
