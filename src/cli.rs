@@ -2,16 +2,16 @@
 //!
 //! | subcommand | module |
 //! |---|---|
-//! | `run` | [`run`]: the environment of a guarded build, its summary |
-//! | `exec` | [`exec`]: guards any command that makes files |
-//! | `report` | [`report`]: the events of a log or of state folders, as a table, JSON or a trace |
-//! | `explain` | [`explain`]: what is known of one object |
-//! | `audit` | [`audit`]: objects that several extensions share |
-//! | `doctor` | [`doctor`]: does all of this work here |
-//! | `clean` | [`clean`]: removes state |
-//! | `completions`, `man` | [`pages`] |
+//! | `run` | `cli::run`: the environment of a guarded build, its summary |
+//! | `exec` | `cli::exec`: guards any command that makes files |
+//! | `report` | `cli::report`: the events of a log or of state folders, as a table, JSON or a trace |
+//! | `explain` | `cli::explain`: what is known of one object |
+//! | `audit` | `cli::audit`: objects that several extensions share |
+//! | `doctor` | `cli::doctor`: does all of this work here |
+//! | `clean` | `cli::clean`: removes state |
+//! | `completions`, `man` | `cli::pages` |
 //!
-//! Anything else is a compiler: `objguard gcc -c x.c` ([`wrapper::prefixed`]), which never builds clap's tables.
+//! Anything else is a compiler: `objguard gcc -c x.c` ([`crate::wrapper::prefixed`]), which never builds clap's tables.
 //! The subcommands read what the wrapper wrote and change nothing of it, but for `clean`.
 
 mod audit;

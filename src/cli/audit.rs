@@ -1,7 +1,8 @@
 //! `objguard audit [DIR]`: for packagers. The objects that more than one link took, whether they were compiled in one way or
 //! in several, which link took which, and what to change upstream so that the build is right without objguard.
 //!
-//! Links tell who uses an object: the newest line of each output counts. Where no link is on record (the build failed, or
+//! Links tell who uses an object: the newest line of each output counts. An object that was compiled once for all of them is
+//! no problem, so a build must have asked for it more than once. Where no link is on record (the build failed, or
 //! links don't come through objguard), claims of different requests by different threads do.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,7 +16,7 @@ use super::builders::claimant;
 use super::explain::own_words;
 use super::{print, text, walk};
 use crate::claims::Log;
-use crate::lineage;
+use crate::lineage::{self, Lineage, Step};
 use crate::links;
 use crate::process::Ended;
 use crate::record::Record;
@@ -50,9 +51,10 @@ pub(super) fn main(given: &ArgMatches) -> anyhow::Result<Ended> {
             text::path(Path::new(dir))
         );
     }
+    let here = lineage::read();
     let mut shared = Vec::new();
     for (dir, folder) in &found.trusted {
-        shared.extend(shared_objects(dir, folder));
+        shared.extend(shared_objects(dir, folder, &here));
     }
     shared.sort_by_key(|s: &Shared| (!s.differs(), s.object.clone()));
     print(&show(&shared))?;
@@ -94,7 +96,7 @@ impl Shared {
     }
 }
 
-fn shared_objects(dir: &Path, folder: &Folder) -> Vec<Shared> {
+fn shared_objects(dir: &Path, folder: &Folder, here: &Lineage) -> Vec<Shared> {
     let mut newest: BTreeMap<PathBuf, Vec<(OsString, Option<Variant>)>> = BTreeMap::new();
     for line in links::read(&folder.links()) {
         newest.insert(line.output, line.took);
@@ -114,19 +116,20 @@ fn shared_objects(dir: &Path, folder: &Folder) -> Vec<Shared> {
             continue;
         };
         let object = Object::of(&state);
-        let takers = match takers.remove(&name) {
+        let takers: Vec<Taker> = match takers.remove(&name) {
             Some(links) => links
                 .into_iter()
                 .map(|(output, variant)| object.taker(Some(output), variant))
                 .collect(),
-            None => object.claimed_side_by_side(),
+            None => object.claimed_side_by_side(here),
         };
-        if takers.len() > 1 {
-            shared.push(Shared {
-                object: state::in_dir(dir, &name),
-                source: object.source(),
-                takers,
-            });
+        let one = Shared {
+            object: state::in_dir(dir, &name),
+            source: object.source(),
+            takers,
+        };
+        if one.takers.len() > 1 && (one.differs() || object.asked_for_again(here)) {
+            shared.push(one);
         }
     }
     shared
@@ -174,14 +177,32 @@ impl Object {
         }
     }
 
+    /// Whether one build asked for it more than once: two claims have an ancestor in common that is no session's leader (the
+    /// shell that two builds were started from) and none of ours.
+    fn asked_for_again(&self, here: &Lineage) -> bool {
+        let mut seen = BTreeSet::new();
+        let of_build = |s: &&Step| {
+            s.pid != 1
+                && !here.steps.iter().any(|h| h.same_process(s))
+                && !(lineage::alive(s.pid, s.start) && lineage::leads_a_session(s.pid))
+        };
+        self.log.claims().any(|claim| {
+            let steps = claim.lineage.steps.iter().filter(of_build);
+            let mut again = false;
+            for step in steps {
+                again |= !seen.insert((step.pid, step.start));
+            }
+            again
+        })
+    }
+
     /// The newest variants of different requests, if more than one thread made them.
-    fn claimed_side_by_side(&self) -> Vec<Taker> {
+    fn claimed_side_by_side(&self, here: &Lineage) -> Vec<Taker> {
         let mut newest: BTreeMap<Key, Variant> = BTreeMap::new();
         let mut threads = BTreeSet::new();
-        let here = lineage::read();
         for claim in self.log.claims() {
             newest.insert(claim.key, claim.variant);
-            let step = claimant(&claim.lineage, &here);
+            let step = claimant(&claim.lineage, here);
             threads.extend(step.map(|s| (s.pid, s.start, s.thread)));
         }
         if threads.len() < 2 {
@@ -196,7 +217,7 @@ impl Object {
 
 fn show(shared: &[Shared]) -> String {
     if shared.is_empty() {
-        return "no object is shared: each was asked for by one link only\n".into();
+        return "no object is shared: no build compiles one for several links\n".into();
     }
     let different = shared.iter().filter(|s| s.differs()).count();
     let mut out = format!(

@@ -1,7 +1,7 @@
 //! `objguard audit`.
 
-use super::space::TestSpace;
-use super::{as_ordinary_user, built_twins, objguard};
+use super::space::{Outcome, TestSpace};
+use super::{as_ordinary_user, built_twins, objguard, run_script};
 
 #[test]
 fn different_flags_and_what_to_do() {
@@ -35,14 +35,14 @@ fn different_flags_and_what_to_do() {
     assert_eq!(objguard(&space, "audit --strict b").code(1).stdout, *text);
 }
 
-/// `commands`, one a line, each run as `objguard gcc …`.
-fn built(test: &str, commands: &[&str]) -> TestSpace {
+/// Builds with each of the scripts in turn; `gcc` in them is objguard's.
+fn built(test: &str, scripts: &[&str]) -> TestSpace {
     let space = TestSpace::new(test);
     space.write("util.c", "int util;\n");
     space.write("main.c", "int main(void) { return 0; }\n");
     space.settle();
-    for command in commands {
-        objguard(&space, &format!("gcc {command}")).quiet();
+    for script in scripts {
+        Outcome::of(run_script(&space, "--no-summary", script)).quiet();
     }
     space
 }
@@ -51,18 +51,14 @@ fn built(test: &str, commands: &[&str]) -> TestSpace {
 fn equal_flags() {
     let space = built(
         "equal_flags",
-        &[
-            "-c util.c",
-            "-c main.c",
-            "main.o util.o -o one",
-            "-c util.c",
-            "main.o util.o -o two",
-        ],
+        &["gcc -c main.c
+           gcc -c util.c; gcc main.o util.o -o one
+           gcc -c util.c; gcc main.o util.o -o two"],
     );
     let text = objguard(&space, "audit --strict").success().stdout;
     assert!(
         text.starts_with(
-            "2 objects shared by several links, 0 of them compiled with different flags\n"
+            "1 object shared by several links, 0 of them compiled with different flags\n"
         ),
         "{text}"
     );
@@ -71,25 +67,39 @@ fn equal_flags() {
         text.contains("compile it once, in a static library"),
         "{text}"
     );
+    assert!(!text.contains("main.o"), "compiled once for both: {text}");
 }
 
 #[test]
-fn a_rebuild_with_other_flags_is_not_sharing() {
+fn a_rebuild_is_not_sharing() {
+    let build = |flags: &str| {
+        format!(
+            "gcc {flags} -c util.c; gcc {flags} -c main.c; gcc main.o util.o -o one; gcc util.o main.o -o two"
+        )
+    };
     let space = built(
-        "a_rebuild_with_other_flags_is_not_sharing",
-        &[
-            "-c util.c",
-            "-c main.c",
-            "main.o util.o -o one",
-            "-O2 -c util.c",
-            "-O2 -c main.c",
-            "main.o util.o -o one",
-        ],
+        "a_rebuild_is_not_sharing",
+        &[&build(""), &build(""), &build("-g")],
     );
     let text = objguard(&space, "audit --strict").success().stdout;
     assert_eq!(
         text,
-        "no object is shared: each was asked for by one link only\n"
+        "no object is shared: no build compiles one for several links\n"
+    );
+}
+
+#[test]
+fn without_links_the_claims_tell() {
+    let space = built(
+        "without_links_the_claims_tell",
+        &["(gcc -DA=1 -c util.c; gcc -c main.c) & (gcc -DA=2 -c util.c; gcc -c main.c) & wait"],
+    );
+    let text = objguard(&space, "audit --strict").code(1).stdout;
+    assert!(text.contains("\nutil.o: DIFFERENT FLAGS\n"), "{text}");
+    assert_eq!(text.matches("(no link on record)").count(), 2, "{text}");
+    assert!(
+        text.contains("-DA=1\n") && text.contains("-DA=2\n"),
+        "{text}"
     );
 }
 

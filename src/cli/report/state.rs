@@ -35,7 +35,23 @@ pub(super) fn events(found: &Found) -> Vec<Logged> {
             linked.push((line.lineage, event));
         }
     }
-    all.extend(linked.into_iter().map(|(_, event)| event));
+    for (_, link) in linked {
+        // An archive, or a partial link, is an object with claims of its own.
+        let same = |e: &&mut Logged| {
+            e.began == link.began
+                && e.steps == link.steps
+                && e.output.file_name() == link.output.file_name()
+        };
+        match all.iter_mut().find(same) {
+            Some(made) => {
+                let archive = link.output.extension().is_some_and(|e| e == "a");
+                made.kind = if archive { "archive" } else { "link" }.to_owned();
+                made.what.clone_from(&made.kind);
+                made.inputs = link.inputs;
+            }
+            None => all.push(link),
+        }
+    }
     all.sort_by_key(|e| (e.began, e.at));
     all
 }
