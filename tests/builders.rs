@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Barrier;
 
-use space::{ARCHIVER, Outcome, TestSpace, WRAPPER, can_run, wait_until};
+use space::{ARCHIVER, PATIENCE, Running, TestSpace, WRAPPER, can_run, wait_until};
 
 const BUILDERS: usize = 8;
 const DRIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/builders/driver.py");
@@ -160,7 +160,8 @@ impl Builders {
             .env("OBJGUARD_CC", format!("'{COUNTING_CC}'"))
             .env("REAL_CC", self.compiler);
         command.env("COUNT_LOG", space.aside("compiles"));
-        let outcome = Outcome::of(command).success();
+        let patience = PATIENCE * rounds as u32;
+        let outcome = Running::start(command).finish_within(patience).success();
 
         let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for line in outcome.stdout.lines() {
@@ -408,19 +409,17 @@ fn a_second_run_compiles_nothing() {
 /// Promise 7: commands that are killed at any instant and run again make no wrong program, and leave nothing in the end.
 #[test]
 fn killed_commands_do_no_harm() {
-    killed("-g -O2");
+    killed("killed_commands_do_no_harm", "-g -O2");
 }
 
 /// The same with link time optimization.
 #[test]
 fn killed_lto_commands_do_no_harm() {
-    killed("-flto -O2");
+    killed("killed_lto_commands_do_no_harm", "-flto -O2");
 }
 
-fn killed(flags: &'static str) {
-    let tally = Builders::new("killed_commands_do_no_harm", "killed")
-        .flags(flags)
-        .run();
+fn killed(test: &str, flags: &'static str) {
+    let tally = Builders::new(test, "killed").flags(flags).run();
     tally.assert_right(false);
     let space = &tally.space;
     // Compilers that have outlived their wrapper may still be at work; when they are gone, so is their scratch.

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a hand-shake may take before the test fails. Long, because the machine may be busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The wrapper under test as cargo built it.
 pub const WRAPPER: &str = env!("CARGO_BIN_EXE_objguard-cc");

@@ -3,7 +3,7 @@
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{PATIENCE, wait_until};
 
@@ -128,16 +128,21 @@ impl Running {
     }
 
     /// Waits for the end of the program, and of everything that holds its output open.
-    pub fn finish(mut self) -> Outcome {
+    pub fn finish(self) -> Outcome {
+        self.finish_within(PATIENCE)
+    }
+
+    /// The same for a program that may take longer.
+    pub fn finish_within(mut self, patience: Duration) -> Outcome {
         let start = Instant::now();
-        let mut pause = std::time::Duration::from_micros(200);
+        let mut pause = Duration::from_micros(200);
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("the child is ours") {
                 break status;
             }
-            assert!(start.elapsed() < PATIENCE, "does not end: {}", self.shown);
+            assert!(start.elapsed() < patience, "does not end: {}", self.shown);
             std::thread::sleep(pause);
-            pause = (pause * 2).min(std::time::Duration::from_millis(5));
+            pause = (pause * 2).min(Duration::from_millis(5));
         };
         let mut texts = self
             .output
