@@ -41,9 +41,14 @@ pub(super) fn main(given: &ArgMatches) -> anyhow::Result<Ended> {
     let mut done = Done::default();
     let here = lineage::read();
     for (parent, folder) in &found.trusted {
-        if let Err(e) = clean_folder(folder, &here, &mut done) {
-            eprintln!("objguard: {e:#}");
-            failed = true;
+        match clean_folder(folder, &here, &mut done) {
+            // Another clean was faster.
+            Err((_, e)) if e.kind() == io::ErrorKind::NotFound => {}
+            Err((path, e)) => {
+                eprintln!("objguard: {:#}", cannot("remove", &path)(e));
+                failed = true;
+            }
+            Ok(()) => {}
         }
         scratch::sweep(parent, TRANSIENT_PREFIX);
     }
@@ -75,7 +80,12 @@ struct Done {
     left: Vec<(PathBuf, String)>,
 }
 
-fn clean_folder(folder: &Folder, here: &Lineage, done: &mut Done) -> anyhow::Result<()> {
+fn clean_folder(
+    folder: &Folder,
+    here: &Lineage,
+    done: &mut Done,
+) -> Result<(), (PathBuf, io::Error)> {
+    let of_folder = |e| (folder.path().to_owned(), e);
     scratch::sweep(&folder.tmp(), "");
     if fs::read_dir(folder.tmp()).is_ok_and(|mut scratch| scratch.next().is_some()) {
         done.left.push((
@@ -85,7 +95,7 @@ fn clean_folder(folder: &Folder, here: &Lineage, done: &mut Done) -> anyhow::Res
         return Ok(());
     }
     let mut whole = true;
-    for name in folder.objects().map_err(cannot("read", folder.path()))? {
+    for name in folder.objects().map_err(of_folder)? {
         let Ok(state) = folder.object(&name) else {
             continue;
         };
@@ -98,10 +108,10 @@ fn clean_folder(folder: &Folder, here: &Lineage, done: &mut Done) -> anyhow::Res
                 whole = false;
                 done.left.push((state.path().to_owned(), why));
             }
-            Err(e) => return Err(cannot("remove", state.path())(e)),
+            Err(e) => return Err((state.path().to_owned(), e)),
         }
     }
-    if whole && remove_folder(folder).map_err(cannot("remove", folder.path()))? {
+    if whole && remove_folder(folder).map_err(of_folder)? {
         done.folders += 1;
     }
     Ok(())
