@@ -393,8 +393,8 @@ fn a_list_that_a_sanitizer_ignores() {
 /// The counts of a run, which gcc looks for beside the object.
 #[test]
 fn a_profile() {
-    let source = "int hot(int n) { int t = 0; for (int i = 0; i < n; i++) t += i % 7 ? i : -i; return t; }\n\
-                  int cold(int n) { int t = 1; for (int i = 1; i < n; i++) t *= i; return t; }\n\
+    let source = "__attribute__((noinline)) int hot(int n) { int t = 0; for (int i = 0; i < n; i++) t += i % 7 ? i : -i; return t; }\n\
+                  __attribute__((noinline)) int cold(int n) { int t = 1; for (int i = 1; i < n; i++) t *= i; return t; }\n\
                   #ifdef MAIN\nint main(int n, char **a) { for (int i = 0; i < 1000; i++) n += MAIN(50); return n == 0; }\n#endif\n";
     let profile = |space: &TestSpace, which: &str| {
         // The profile's name comes from the object's; main is left out by the checksum of each function.
