@@ -396,11 +396,12 @@ fn addresses(text: &[u8]) -> Vec<u8> {
     let mut inside = false;
     for &byte in text {
         inside = if inside {
-            byte.is_ascii_hexdigit()
+            // gcc prints `0x0x7f…` in one place.
+            byte.is_ascii_hexdigit() || byte == b'x'
         } else {
             byte == b'x' && result.last() == Some(&b'0')
         };
-        if !inside || byte == b'x' {
+        if !inside {
             result.push(byte);
         }
     }
