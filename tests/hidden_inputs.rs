@@ -13,6 +13,8 @@ mod contents;
 mod objects;
 #[path = "hidden_inputs/racing.rs"]
 mod racing;
+#[path = "hidden_inputs/searching.rs"]
+mod searching;
 mod space;
 
 use std::ffi::CString;
