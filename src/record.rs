@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! "OGREC02\n"   8 bytes: magic and version
-//! sum           32 bytes: BLAKE3 of what follows
+//! sum           32 bytes: BLAKE3 of the key of its request and of what follows
 //! body          fields in the order of `Record::write`
 //! ```
 //!
@@ -20,7 +20,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::inputs::Input;
-use crate::request::Variant;
+use crate::request::{Key, Variant};
 use crate::scratch;
 use crate::search::Search;
 use crate::stamp::Stamp;
@@ -97,14 +97,14 @@ pub struct Record {
 impl Record {
     /// Reads the record at `path`; `None` if there is none that can be used.
     pub fn read(path: &Path) -> Option<Record> {
-        Record::parse(&fs::read(path).ok()?)
+        Record::parse(&fs::read(path).ok()?, &key_of(path)?)
     }
 
-    /// Reads a record's bytes.
-    pub fn parse(bytes: &[u8]) -> Option<Record> {
+    /// Reads the bytes of the record of `key`.
+    pub fn parse(bytes: &[u8], key: &Key) -> Option<Record> {
         let rest = bytes.strip_prefix(MAGIC)?;
         let (sum, body) = rest.split_at_checked(32)?;
-        if blake3::hash(body).as_bytes() != sum {
+        if checksum(key, body) != sum {
             return None;
         }
         let mut r = Reader { rest: body };
@@ -112,24 +112,37 @@ impl Record {
         r.rest.is_empty().then_some(record)
     }
 
-    /// The record's bytes.
-    pub fn write(&self) -> Vec<u8> {
+    /// The bytes of the record of `key`.
+    pub fn write(&self, key: &Key) -> Vec<u8> {
         let mut w = Writer {
             out: Vec::with_capacity(self.inputs.len() * 110 + 1024),
         };
         w.out.extend_from_slice(MAGIC);
         w.out.extend_from_slice(&[0; 32]);
         w.record(self);
-        let sum = blake3::hash(&w.out[40..]);
-        w.out[8..40].copy_from_slice(sum.as_bytes());
+        let sum = checksum(key, &w.out[40..]);
+        w.out[8..40].copy_from_slice(&sum);
         w.out
     }
 
     /// Puts the record at `path`, by way of `temporary`.
     pub fn save(&self, temporary: &Path, path: &Path) -> io::Result<()> {
-        fs::write(temporary, self.write())?;
+        let key = key_of(path).ok_or(io::ErrorKind::InvalidInput)?;
+        fs::write(temporary, self.write(&key))?;
         scratch::publish(temporary, path)
     }
+}
+
+/// The request whose record has this name: [`crate::state::ObjectState::record`].
+fn key_of(path: &Path) -> Option<Key> {
+    Key::from_short(path.file_stem()?.to_str()?)
+}
+
+fn checksum(key: &Key, body: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&key.0);
+    hasher.update(body);
+    *hasher.finalize().as_bytes()
 }
 
 struct Writer {
@@ -413,6 +426,8 @@ fn text(bytes: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
+    const KEY: Key = Key([6; 16]);
+
     fn sample() -> Record {
         let stamp = Stamp {
             dev: 1,
@@ -471,30 +486,35 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        assert_eq!(Record::parse(&sample().write()), Some(sample()));
+        assert_eq!(Record::parse(&sample().write(&KEY), &KEY), Some(sample()));
         assert_eq!(
-            Record::parse(&Record::default().write()),
+            Record::parse(&Record::default().write(&KEY), &KEY),
             Some(Record::default())
         );
     }
 
     #[test]
     fn any_truncation_and_any_flipped_bit_is_no_record() {
-        let whole = sample().write();
+        let whole = sample().write(&KEY);
         for n in 0..whole.len() {
-            assert_eq!(Record::parse(&whole[..n]), None, "length {n}");
+            assert_eq!(Record::parse(&whole[..n], &KEY), None, "length {n}");
             for bit in 0..8 {
                 let mut flipped = whole.clone();
                 flipped[n] ^= 1 << bit;
-                assert_eq!(Record::parse(&flipped), None, "bit {bit} of byte {n}");
+                assert_eq!(Record::parse(&flipped, &KEY), None, "bit {bit} of byte {n}");
             }
         }
     }
 
     #[test]
+    fn a_record_is_of_its_own_request_only() {
+        assert_eq!(Record::parse(&sample().write(&KEY), &Key([7; 16])), None);
+    }
+
+    #[test]
     fn a_body_of_any_bytes_is_read_without_a_panic() {
         // The sum is right and the body isn't: another version's, or a bug's.
-        let whole = sample().write();
+        let whole = sample().write(&KEY);
         for n in 40..whole.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut body = whole[40..].to_vec();
