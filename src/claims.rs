@@ -7,7 +7,9 @@
 //!
 //! ```text
 //! P1 <variant> <key> <ino> <size> <mtime> <content hash> <sum>
+//! W1 <at> <sum>
 //! L1 <at> <sum>
+//! D1 <host> <at> <sum>
 //! C1 <variant> <key> <ino> <size> <mtime> <ctime> <how> <settled> <at> <lineage> <sum>
 //! ```
 //!
@@ -15,14 +17,19 @@
 //! file at the path is still known by its content. `C` is written when a compile returns 0, with the stamp of the path.
 //! `<how>` is `c` (compiled), `s` (skipped) or `r` (skipped, and published again); `<settled>` is 1 if the stamp's `ctime` was
 //! old enough by then for any later change to show in it. `<at>` is CLOCK_BOOTTIME in ns; `<lineage>` is `<host>;<began>;<beside>;<pid>:<start>:<thread>:<thread start>,…`.
-//! A line of another version, or with a wrong sum, is passed over, and the log counts as damaged: what it says is true, but
-//! it may not be all.
+//! `W` says that a command writes to the path itself from here on, until the next `P`: what is there may be half an object.
 //!
-//! `L` says that claims of living processes from before `<at>` may be missing.
+//! A line of another version, or with a wrong sum, is passed over, and the log counts as damaged: what it says is true, but
+//! it may not be all ([`Lost`]). The next compile rewrites it, with a `D` where lines were lost, all of them before `<at>` by the
+//! clock of `<host>`.
+//!
+//! `L` says that claims of living processes from before `<at>` may be missing, but of each living thread's claims of a variant
+//! only the older ones.
 //!
 //! The log is rewritten (to scratch, renamed) when it is long: what no living process can ask for goes, but the newest claim
 //! of each variant stays.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -93,8 +100,21 @@ pub struct Claim {
 pub enum Entry {
     /// `P`
     Publish(Publish),
+    /// `W`: a command writes to the path itself since then (ns of CLOCK_BOOTTIME).
+    InPlace(u64),
     /// `C`
     Claim(Claim),
+}
+
+/// A place in a log where lines were lost, of which nothing is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lost {
+    /// How many of the entries come before it.
+    pub entries: usize,
+    /// By whose clock `at` is; 0: not known.
+    pub host: u64,
+    /// All that was lost had been written before this time, ns of CLOCK_BOOTTIME.
+    pub at: u64,
 }
 
 /// Which file a log was, and how far it was read: equal positions mean that nothing was appended or rewritten since.
@@ -109,8 +129,10 @@ pub struct Position {
 pub struct Log {
     /// Its entries, oldest first.
     pub entries: Vec<Entry>,
-    /// Some lines could not be read: there may have been more.
+    /// Some lines could not be read.
     pub damaged: bool,
+    /// The last place where lines were lost, now or before the log was rewritten.
+    pub lost: Option<Lost>,
     /// Claims of living processes from before this time (ns of CLOCK_BOOTTIME) may be missing; 0: none are.
     pub lost_before: u64,
     /// How far it goes.
@@ -160,13 +182,26 @@ impl Log {
             match std::str::from_utf8(line).ok().and_then(parse_line) {
                 Some(Line::Entry(entry)) => log.entries.push(entry),
                 Some(Line::LostBefore(at)) => log.lost_before = log.lost_before.max(at),
-                None => log.damaged = true,
+                Some(Line::Damaged { host, at }) => {
+                    let entries = log.entries.len();
+                    log.lost = Some(Lost { entries, host, at });
+                }
+                None => log.damage(),
             }
         }
         if !text.is_empty() && text.last() != Some(&b'\n') {
-            log.damaged = true;
+            log.damage();
         }
         log
+    }
+
+    fn damage(&mut self) {
+        self.damaged = true;
+        self.lost = Some(Lost {
+            entries: self.entries.len(),
+            host: 0,
+            at: u64::MAX,
+        });
     }
 
     /// Where the log at `path` ends now.
@@ -185,7 +220,18 @@ impl Log {
     pub fn claims(&self) -> impl DoubleEndedIterator<Item = &Claim> {
         self.entries.iter().filter_map(|e| match e {
             Entry::Claim(c) => Some(c),
-            Entry::Publish(_) => None,
+            Entry::Publish(_) | Entry::InPlace(_) => None,
+        })
+    }
+
+    /// The last loss, with the number of claims before it in place of that of the entries.
+    pub fn lost_among_claims(&self) -> Option<Lost> {
+        let lost = self.lost?;
+        let before = &self.entries[..lost.entries];
+        let claims = before.iter().filter(|e| matches!(e, Entry::Claim(_)));
+        Some(Lost {
+            entries: claims.count(),
+            ..lost
         })
     }
 
@@ -193,15 +239,32 @@ impl Log {
     pub fn publishes(&self) -> impl DoubleEndedIterator<Item = &Publish> {
         self.entries.iter().filter_map(|e| match e {
             Entry::Publish(p) => Some(p),
-            Entry::Claim(_) => None,
+            Entry::Claim(_) | Entry::InPlace(_) => None,
         })
     }
 
-    /// The one variant that the log knows, if it is only one.
+    /// The one variant that the log knows, if it is only one and at the path for all that is known.
     pub fn only_variant(&self) -> Option<Variant> {
-        let mut all = self.entries.iter().map(Entry::variant);
+        let mut all = self.entries.iter().filter_map(Entry::variant);
         let first = all.next()?;
-        all.all(|v| v == first).then_some(first)
+        (all.all(|v| v == first) && !self.in_place()).then_some(first)
+    }
+
+    /// Whether the last that came to the path, or is about to, is what a command writes there itself.
+    pub fn in_place(&self) -> bool {
+        let last = self.entries.iter().rev();
+        let mut last = last.filter(|e| !matches!(e, Entry::Claim(_)));
+        matches!(last.next(), Some(Entry::InPlace(_)))
+    }
+
+    /// Whether a file that none of the entries knows may still be ours: it is being written, or the line that told of it is lost.
+    pub fn in_doubt(&self) -> bool {
+        let told = |lost: Lost| {
+            self.entries[lost.entries..]
+                .iter()
+                .any(|e| matches!(e, Entry::Claim(_)))
+        };
+        self.in_place() || self.lost.is_some_and(|lost| !told(lost))
     }
 
     /// What the file with this stamp is. A known stamp, `ctime` included, is known content; else its hash decides, whatever
@@ -242,30 +305,45 @@ impl Log {
         }
         self.entries[since.entries.len().min(self.entries.len())..]
             .iter()
-            .any(|e| matches!(e, Entry::Publish(_)))
+            .any(|e| !matches!(e, Entry::Claim(_)))
     }
 
-    /// Whether a living process may still ask for `variant`: one of those above the wrapper that claimed it, init aside.
-    pub fn claimed_by_the_living(
+    /// The variants that somebody living may still ask for: of each living thread the one that it, or what is below it, claimed
+    /// last; and of each request that a living process claimed the newest, for whoever compiles in a pool. Init aside, and whatever
+    /// another host claims is claimed by the living.
+    pub fn asked_for(
         &self,
-        variant: &Variant,
         here: u64,
-        alive: &mut dyn FnMut(&Step) -> bool,
-    ) -> bool {
-        self.claims().rev().any(|c| {
-            c.variant == *variant
-                && (c.lineage.host != here
-                    || c.lineage.steps.iter().any(|s| s.pid != 1 && alive(s)))
-        })
+        alive: &dyn Fn(&Step) -> bool,
+        thread_alive: &dyn Fn(&Step) -> bool,
+    ) -> HashSet<Variant> {
+        let mut asked = HashSet::new();
+        let mut later: HashSet<&Step> = HashSet::new();
+        let mut requests = HashSet::new();
+        for claim in self.claims().rev() {
+            if claim.lineage.host != here {
+                asked.insert(claim.variant);
+                continue;
+            }
+            let newest = requests.insert(claim.key);
+            for step in claim.lineage.steps.iter().filter(|s| s.pid != 1) {
+                let last = later.insert(step);
+                if (newest || last) && alive(step) && (newest || thread_alive(step)) {
+                    asked.insert(claim.variant);
+                }
+            }
+        }
+        asked
     }
 }
 
 impl Entry {
     /// The variant it is about.
-    pub fn variant(&self) -> Variant {
+    pub fn variant(&self) -> Option<Variant> {
         match self {
-            Entry::Publish(p) => p.variant,
-            Entry::Claim(c) => c.variant,
+            Entry::Publish(p) => Some(p.variant),
+            Entry::Claim(c) => Some(c.variant),
+            Entry::InPlace(_) => None,
         }
     }
 }
@@ -307,33 +385,44 @@ pub fn append_text(path: &Path, text: &[u8]) -> io::Result<()> {
 /// A log longer than this (bytes) is worth a look whether it can be shortened.
 const LONG: u64 = 64 * 1024;
 
-/// Shortens a long log. The caller holds the publish lock exclusively. `keep` says whether a variant can still be had.
-pub fn shorten(path: &Path, scratch: &Scratch, keep: &dyn Fn(&Variant) -> bool) -> io::Result<()> {
+/// Shortens a long log, and rewrites a damaged one. The caller holds the publish lock exclusively, and `log` is what stands
+/// at `path`. `keep` says whether a variant can still be had, `host` whose clock [`crate::lineage::boottime_ns`] is.
+pub fn shorten(
+    path: &Path,
+    log: &Log,
+    scratch: &Scratch,
+    host: u64,
+    keep: &dyn Fn(&Variant) -> bool,
+) -> io::Result<()> {
     let Ok(meta) = std::fs::metadata(path) else {
         return Ok(());
     };
-    if meta.len() < LONG {
+    // Another host's time, or that of another boot, tells nothing here: the present one is later.
+    let heal = log.lost.is_some_and(|lost| lost.host != host);
+    if meta.len() < LONG && !heal {
         return Ok(());
     }
-    let log = Log::read(path)?;
     let mut known = std::collections::HashMap::new();
     let mut alive = |s: &Step| {
         *known
             .entry((s.pid, s.start))
             .or_insert_with(|| crate::lineage::alive(s.pid, s.start))
     };
-    let (kept, lost_before) = needed(&log, keep, &mut alive);
+    let (kept, lost_before) = needed(log, keep, &mut alive);
     let mut text = String::new();
     if lost_before > 0 {
-        let _ = write!(text, "L1 {lost_before:x}");
-        let sum = sum(&text);
-        let _ = writeln!(text, " {sum}");
+        seal(&mut text, format!("L1 {lost_before:x}"));
     }
-    for entry in &kept {
-        write_line(&mut text, entry);
+    let mut lost = log.lost;
+    for n in kept {
+        if lost.is_some_and(|lost| lost.entries <= n) {
+            write_lost(&mut text, lost.take(), host);
+        }
+        write_line(&mut text, &log.entries[n]);
     }
+    write_lost(&mut text, lost, host);
     // Rewriting what can't be made much shorter, at every compile, would cost more than a long log.
-    if text.len() as u64 * 2 > meta.len() {
+    if text.len() as u64 * 2 > meta.len() && !heal {
         return Ok(());
     }
     let new = scratch.dir().join("claims");
@@ -341,21 +430,39 @@ pub fn shorten(path: &Path, scratch: &Scratch, keep: &dyn Fn(&Variant) -> bool) 
     scratch::publish(&new, path)
 }
 
-/// The entries that can still matter, in their order: of each variant that can be had the newest publish and claim, and of
+fn write_lost(text: &mut String, lost: Option<Lost>, host: u64) {
+    if let Some(lost) = lost {
+        let at = if lost.host == host {
+            lost.at
+        } else {
+            crate::lineage::boottime_ns()
+        };
+        seal(text, format!("D1 {host:x} {at:x}"));
+    }
+}
+
+/// Ends a line with its sum.
+fn seal(text: &mut String, line: String) {
+    let _ = writeln!(text, "{line} {}", sum(&line));
+}
+
+/// The entries that can still matter, by their places: of each variant that can be had the newest publish and claim, and of
 /// each living thread its newest claim of each variant. Also before when claims of living processes are missing then.
 fn needed(
     log: &Log,
     keep: &dyn Fn(&Variant) -> bool,
     alive: &mut dyn FnMut(&Step) -> bool,
-) -> (Vec<Entry>, u64) {
+) -> (Vec<usize>, u64) {
     let mut lost_before = log.lost_before;
-    let mut seen_publish = std::collections::HashSet::new();
-    let mut seen_claim = std::collections::HashSet::new();
-    let mut seen_asker = std::collections::HashSet::new();
-    let mut kept: Vec<Entry> = Vec::new();
-    for entry in log.entries.iter().rev() {
+    let mut seen_publish = HashSet::new();
+    let mut seen_claim = HashSet::new();
+    let mut seen_asker = HashSet::new();
+    let mut in_place = log.in_place();
+    let mut kept: Vec<usize> = Vec::new();
+    for (n, entry) in log.entries.iter().enumerate().rev() {
         let wanted = match entry {
             Entry::Publish(p) => keep(&p.variant) && seen_publish.insert(p.variant),
+            Entry::InPlace(_) => std::mem::take(&mut in_place),
             Entry::Claim(c) => {
                 let asker = c.lineage.steps.iter().find(|s| alive(s)).copied();
                 let of_asker = asker.is_some_and(|s| seen_asker.insert((s, c.variant)));
@@ -367,7 +474,7 @@ fn needed(
             }
         };
         if wanted {
-            kept.push(entry.clone());
+            kept.push(n);
         }
     }
     kept.reverse();
@@ -389,6 +496,9 @@ pub fn checked(line: &str) -> Option<&str> {
 fn write_line(text: &mut String, entry: &Entry) {
     let start = text.len();
     match entry {
+        Entry::InPlace(at) => {
+            let _ = write!(text, "W1 {at:x}");
+        }
         Entry::Publish(p) => {
             let hash = u128::from_be_bytes(p.hash);
             let Stamp {
@@ -449,6 +559,7 @@ pub fn write_lineage(text: &mut String, lineage: &Lineage) {
 enum Line {
     Entry(Entry),
     LostBefore(u64),
+    Damaged { host: u64, at: u64 },
 }
 
 fn parse_line(line: &str) -> Option<Line> {
@@ -471,7 +582,12 @@ fn parse_line(line: &str) -> Option<Line> {
                 hash,
             })))
         }
+        "W1" => Some(Line::Entry(Entry::InPlace(hex(fields.next())?))),
         "L1" => Some(Line::LostBefore(hex(fields.next())?)),
+        "D1" => Some(Line::Damaged {
+            host: hex(fields.next())?,
+            at: hex(fields.next())?,
+        }),
         "C1" => {
             let variant = Variant::from_short(fields.next()?)?;
             let key = Key::from_short(fields.next()?)?;
@@ -645,6 +761,7 @@ mod tests {
         for n in 0..6u8 {
             for mut e in sample() {
                 match &mut e {
+                    Entry::InPlace(_) => {}
                     Entry::Publish(p) => p.variant = Variant([n % 3; 16]),
                     Entry::Claim(c) => {
                         c.variant = Variant([n % 3; 16]);
@@ -668,5 +785,112 @@ mod tests {
         // Variant 0: publish and newest claim; the living asker 10: its claims of 0, 1 and 2.
         assert_eq!(living.len(), 5);
         assert_eq!(lost_before, 0, "each asker has one claim of each variant");
+    }
+
+    fn folder(name: &str) -> std::path::PathBuf {
+        let id = std::process::id();
+        let dir = std::env::temp_dir().join(format!("objguard-claims-{name}-{id}"));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_rewritten_log_remembers_where_lines_were_lost() {
+        let dir = folder("lost");
+        let path = dir.join("claims");
+        let mut broken = text(&sample()).replacen("C1", "C3", 1);
+        broken.push_str(&text(&sample()));
+        std::fs::write(&path, &broken).unwrap();
+        let log = Log::read(&path).unwrap();
+        let lost = log.lost.unwrap();
+        assert_eq!((lost.entries, lost.host, lost.at), (1, 0, u64::MAX));
+        assert_eq!(log.lost_among_claims().unwrap().entries, 0);
+        let scratch = Scratch::beside(&dir).unwrap();
+        let before = crate::lineage::boottime_ns();
+        shorten(&path, &log, &scratch, 1, &|_| true).unwrap();
+        let healed = Log::read(&path).unwrap();
+        assert_eq!(healed.entries, sample(), "the first publish is shadowed");
+        let lost = healed.lost.unwrap();
+        assert!(!healed.damaged && lost.entries == 0 && lost.host == 1);
+        assert!(lost.at >= before);
+        let at = |path| Log::read(path).unwrap().lost.unwrap().at;
+        let first = at(&path);
+        shorten(&path, &healed, &scratch, 1, &|_| true).unwrap();
+        assert_eq!(at(&path), first, "there is nothing to do");
+        shorten(&path, &healed, &scratch, 2, &|_| true).unwrap();
+        assert!(at(&path) > first, "another host's clock tells nothing");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_in_place_is_in_doubt_until_it_is_published() {
+        let entry = Entry::InPlace(5);
+        let mut log = Log::parse(text(std::slice::from_ref(&entry)).as_bytes());
+        assert_eq!(log.entries, std::slice::from_ref(&entry));
+        assert!(log.in_place() && log.in_doubt());
+        log.entries.extend(sample());
+        assert!(!log.in_place() && !log.in_doubt());
+        assert_eq!(log.only_variant(), Some(Variant([1; 16])));
+        log.entries.push(entry);
+        assert!(log.in_place());
+        assert_eq!(log.only_variant(), None, "the path may hold anything");
+        let (kept, _) = needed(&log, &|_| true, &mut |_| true);
+        assert_eq!(kept, [1, 2, 3], "the old mark is of no use");
+    }
+
+    #[test]
+    fn an_unreadable_claim_after_a_loss_leaves_no_doubt_about_the_path() {
+        let mut broken = text(&sample()).replacen("P1", "P2", 1);
+        let log = Log::parse(broken.as_bytes());
+        assert!(
+            log.lost.is_some() && !log.in_doubt(),
+            "a claim says what came there"
+        );
+        broken.push_str("half a li");
+        assert!(Log::parse(broken.as_bytes()).in_doubt());
+    }
+
+    #[test]
+    fn what_somebody_living_may_still_ask_for() {
+        let claims = |list: &[(u8, u8, u32)]| {
+            let entries = list.iter().map(|(variant, key, thread)| {
+                let Entry::Claim(mut c) = sample().remove(1) else {
+                    unreachable!()
+                };
+                (c.variant, c.key) = (Variant([*variant; 16]), Key([*key; 16]));
+                c.lineage.steps[0].thread = *thread;
+                Entry::Claim(c)
+            });
+            Log {
+                entries: entries.collect(),
+                ..Log::default()
+            }
+        };
+        let asked = |log: &Log, alive: bool, threads: &dyn Fn(&Step) -> bool| {
+            let mut all: Vec<u8> = log
+                .asked_for(1, &|_| alive, threads)
+                .iter()
+                .map(|v| v.0[0])
+                .collect();
+            all.sort_unstable();
+            all
+        };
+        // One thread, one request, three contents of a header: only the last counts.
+        let one = claims(&[(1, 1, 11), (2, 1, 11), (3, 1, 11)]);
+        assert_eq!(asked(&one, true, &|_| true), [3]);
+        assert_eq!(asked(&one, false, &|_| true), [0; 0]);
+        // Two threads: each its last, as long as it lives; the newest of the request also for a pool.
+        let two = claims(&[(1, 1, 11), (2, 1, 12)]);
+        assert_eq!(asked(&two, true, &|_| true), [1, 2]);
+        assert_eq!(asked(&two, true, &|s| s.thread == 12), [2]);
+        // Two requests of one thread: it may link the first one's object with others that its pool compiles.
+        let requests = claims(&[(1, 1, 11), (2, 2, 11)]);
+        assert_eq!(asked(&requests, true, &|_| true), [1, 2]);
+        assert_eq!(
+            requests.asked_for(7, &|_| false, &|_| false).len(),
+            2,
+            "another host's"
+        );
     }
 }

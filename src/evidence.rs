@@ -15,10 +15,13 @@
 //! 6. No claim of a common ancestor: the one variant that anything living claims.
 //!
 //! What remains is ambiguous, and the link stops.
+//!
+//! Where lines of a log were lost ([`Lost`]), only what can't have been among them counts: claims below an ancestor that
+//! began later, or a later claim of the link's own thread, and none of a nearer ancestor.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::claims::Claim;
+use crate::claims::{Claim, Lost};
 use crate::lineage::{self, Beside, Lineage, Step};
 use crate::request::Variant;
 
@@ -35,6 +38,8 @@ pub struct Object<'a> {
     pub flags: BTreeMap<Variant, BTreeSet<Flag>>,
     /// Claims of living processes from before this time (ns of CLOCK_BOOTTIME) may be missing; 0: none are.
     pub shortened: u64,
+    /// Where claims of anybody may be missing: [`crate::claims::Log::lost_among_claims`].
+    pub lost: Option<Lost>,
 }
 
 /// An earlier link that took objects of this one.
@@ -90,10 +95,11 @@ pub fn decide(
     let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(objects.len());
     let mut open: Vec<Open<'_>> = Vec::new();
     for (n, object) in objects.iter().enumerate() {
-        let verdict = match variants(object.claims.iter()).as_slice() {
-            [] => Some(Verdict::Unclaimed),
-            [only] => Some(Verdict::Take(*only)),
-            _ => None,
+        let verdict = match (object.lost, variants(object.claims.iter()).as_slice()) {
+            (Some(lost), _) => after_loss(link, n, lost, objects, earlier, alive),
+            (None, []) => Some(Verdict::Unclaimed),
+            (None, [only]) => Some(Verdict::Take(*only)),
+            (None, _) => None,
         };
         verdicts.push(verdict);
         if verdict.is_none() {
@@ -157,6 +163,46 @@ fn nearest<'a>(link: &Lineage, claims: &'a [Claim]) -> (Vec<Near<'a>>, usize) {
         }
     }
     (near, best)
+}
+
+/// What can be said of an object some of whose claims are lost; `None`: none that counts is.
+fn after_loss(
+    link: &Lineage,
+    object: usize,
+    lost: Lost,
+    objects: &[Object<'_>],
+    earlier: &[Earlier],
+    alive: &dyn Fn(&Step) -> bool,
+) -> Option<Verdict> {
+    let began_later = |step: &Step| {
+        lost.host == link.host && step.start.saturating_mul(lineage::tick_ns()) > lost.at
+    };
+    let claims = objects[object].claims;
+    let (near, distance) = nearest(link, claims);
+    if near.is_empty() || !link.steps[..distance].iter().all(began_later) {
+        return Some(Verdict::Ambiguous);
+    }
+    let ours = &link.steps[distance];
+    if began_later(ours) {
+        return None;
+    }
+    let (near, same_distance) = nearest(link, &claims[lost.entries..]);
+    let (own, others): (Vec<&Near<'_>>, Vec<_>) =
+        near.iter().partition(|n| n.ancestor.same_thread(ours));
+    let branch = distance.checked_sub(1).map(|n| link.steps[n]);
+    let in_turn = (distance > 0 || link.beside == Beside::Nothing) && in_turn(&own, branch, alive);
+    match own.last() {
+        Some(last) if same_distance == distance && in_turn => {
+            let newer = others.iter().any(|n| n.claim.at > last.claim.at);
+            let passed = newer && taken_since(ours, object, last.claim.at, earlier);
+            Some(if passed {
+                Verdict::Ambiguous
+            } else {
+                Verdict::Take(last.claim.variant)
+            })
+        }
+        _ => Some(Verdict::Ambiguous),
+    }
 }
 
 /// Rules 2 and 3, and the trivial case that the nearest ancestor saw one variant only. Where they decide nothing, `open` is

@@ -179,6 +179,13 @@ impl Target {
         )
     }
 
+    /// Whether paths of scratch and state, which are longer than the output's, still fit into what the system takes.
+    pub fn has_room(&self) -> bool {
+        // `<dir>/.objguard/<name>/v-<variant>/<name>` and `<dir>/.objguard/tmp/<id>/o/<name>`, with something to spare.
+        let longest = self.dir.as_os_str().len() + 2 * self.name.len() + 100;
+        longest < libc::PATH_MAX as usize
+    }
+
     /// The folder as the system takes it.
     pub fn folder(&self) -> &Path {
         if self.dir.as_os_str().is_empty() {
@@ -219,6 +226,18 @@ fn life() -> impl Fn(&Step) -> bool {
             .entry((step.pid, step.start))
             .or_insert_with(|| lineage::alive(step.pid, step.start))
     }
+}
+
+/// Whether an error is a way of saying no that doesn't change until somebody changes something: then it goes without. Whatever
+/// may be gone the next moment (a full disk, too many open files) must be an error: some commands would be guarded, and others not.
+fn lasting(e: &io::Error) -> bool {
+    use io::ErrorKind::{
+        InvalidFilename, NotADirectory, PermissionDenied, ReadOnlyFilesystem, Unsupported,
+    };
+    matches!(
+        e.kind(),
+        PermissionDenied | ReadOnlyFilesystem | NotADirectory | InvalidFilename | Unsupported
+    ) || matches!(e.raw_os_error(), Some(libc::ENOLCK | libc::ELOOP))
 }
 
 /// ``cannot VERB `path`: cause``.

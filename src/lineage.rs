@@ -166,6 +166,15 @@ mod platform {
         Some(String::from_utf8_lossy(&name).trim_end().to_owned())
     }
 
+    /// Whether a step's thread is still there. One that isn't known may be.
+    pub fn thread_alive(step: &Step) -> bool {
+        if step.thread == 0 || step.thread == step.pid {
+            return true;
+        }
+        let path = format!("/proc/{}/task/{}/stat", step.pid, step.thread);
+        stat(&path, &mut Vec::new()).is_ok_and(|s| s.start == step.thread_start)
+    }
+
     struct Stat {
         state: u8,
         parent: u32,
@@ -320,6 +329,11 @@ mod platform {
         None
     }
 
+    /// Whether a step's thread is still there: threads aren't known here, so it may be.
+    pub fn thread_alive(_step: &Step) -> bool {
+        true
+    }
+
     /// Whether there is a process of that id.
     pub fn alive(pid: u32, _start: u64) -> bool {
         // SAFETY: signal 0 only asks.
@@ -330,4 +344,4 @@ mod platform {
     }
 }
 
-pub use platform::{alive, leads_a_session, name, read};
+pub use platform::{alive, leads_a_session, name, read, thread_alive};

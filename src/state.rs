@@ -29,8 +29,10 @@ pub enum Distrust {
     Writable(PathBuf, u32),
     /// The object's name is one that the state folder uses itself.
     Reserved(OsString),
-    /// It can't be made or read.
+    /// It can't be looked at.
     Io(PathBuf, io::Error),
+    /// There is none, and it can't be made.
+    Unmade(PathBuf, io::Error),
 }
 
 impl fmt::Display for Distrust {
@@ -57,6 +59,7 @@ impl fmt::Display for Distrust {
                 Path::new(name).display()
             ),
             Distrust::Io(p, e) => write!(f, "cannot use `{}`: {e}", p.display()),
+            Distrust::Unmade(p, e) => write!(f, "cannot create `{}`: {e}", p.display()),
         }
     }
 }
@@ -100,19 +103,18 @@ impl Folder {
             return Ok(folder);
         }
         let path = in_dir(dir, OsStr::new(FOLDER));
-        let failed = |e| Distrust::Io(path.clone(), e);
         match make_private(&path) {
             Ok(()) => {
-                write_new(&path.join(".gitignore"), b"*\n").map_err(failed)?;
+                // For others' eyes only: nothing of ours rests on these two.
+                let _ = write_new(&path.join(".gitignore"), b"*\n");
                 // https://bford.info/cachedir/: backup tools leave such folders out.
-                write_new(
+                let _ = write_new(
                     &path.join("CACHEDIR.TAG"),
                     b"Signature: 8a477f597d28d172789f06886806bc55\n# objguard\n",
-                )
-                .map_err(failed)?;
+                );
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(failed(e)),
+            Err(e) => return Err(Distrust::Unmade(path, e)),
         }
         match Folder::open(dir)? {
             Some(folder) => Ok(folder),

@@ -90,6 +90,10 @@ fn exit(ended: anyhow::Result<Ended>) -> ! {
     match ended {
         Ok(ended) => ended.follow(),
         Err(e) => {
+            if let Some(signal) = crate::signals::caught() {
+                // It cut short what failed.
+                Ended::Signal(signal).follow();
+            }
             crate::process::say(format!("objguard: {e:#}\n").as_bytes());
             std::process::exit(1)
         }

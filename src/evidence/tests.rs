@@ -1,5 +1,5 @@
 use super::*;
-use crate::claims::How;
+use crate::claims::{How, Lost};
 use crate::request::Key;
 use crate::stamp::Stamp;
 
@@ -47,6 +47,7 @@ fn object<'a>(claims: &'a [Claim], flags: &[(u8, &str)]) -> Object<'a> {
         claims,
         flags: map,
         shortened: 0,
+        lost: None,
     }
 }
 
@@ -412,4 +413,79 @@ fn a_builder_that_compiles_some_itself_takes_the_rest_from_its_pool() {
         object(&own, &[(8, "-DV=1"), (9, "-DV=2")]),
     ];
     assert_eq!(decide(&link, &objects, &earlier, &DEAD), [take(2), take(9)]);
+}
+
+/// Claims were lost after the first `known` ones, before the time `at` of this host's clock.
+fn lost<'a>(claims: &'a [Claim], known: usize, at: u64) -> Object<'a> {
+    Object {
+        lost: Some(Lost {
+            entries: known,
+            host: 1,
+            at,
+        }),
+        ..object(claims, &[])
+    }
+}
+
+/// Starts of processes are in ticks.
+fn began(pid: u32, thread: u32, at: u64) -> Step {
+    Step {
+        start: at / lineage::tick_ns(),
+        ..step(pid, thread)
+    }
+}
+
+#[test]
+fn after_a_loss_only_a_later_claim_of_the_own_thread_counts() {
+    let claims = [
+        claim(1, 10, 20, &[step(10, 11)]),
+        claim(2, 30, 40, &[step(10, 12)]),
+    ];
+    let of = |thread, object: Object<'_>| {
+        decide(&lineage(50, &[step(10, thread)]), &[object], &[], &DEAD)[0]
+    };
+    let never = u64::MAX;
+    for thread in [11, 12, 13] {
+        assert_eq!(of(thread, lost(&claims, 2, never)), Verdict::Ambiguous);
+    }
+    assert_eq!(of(11, lost(&claims, 1, never)), Verdict::Ambiguous);
+    assert_eq!(of(12, lost(&claims, 1, never)), take(2));
+    assert_eq!(of(11, lost(&claims, 0, never)), take(1));
+    assert_eq!(
+        of(11, lost(&claims[..1], 1, never)),
+        Verdict::Ambiguous,
+        "one variant is left, but there may have been more"
+    );
+    assert_eq!(of(11, lost(&[], 0, never)), Verdict::Ambiguous);
+}
+
+#[test]
+fn a_process_that_began_after_the_loss_has_lost_nothing() {
+    let second = 1_000_000_000;
+    let new = |thread| began(10, thread, 100 * second);
+    let old = began(5, 5, 10 * second);
+    let claims = [
+        claim(1, 1, 2, &[began(7, 7, 20 * second), old]),
+        claim(2, 101 * second, 102 * second, &[new(11), old]),
+    ];
+    let link = |steps: &[Step]| {
+        decide(
+            &lineage(110 * second, steps),
+            &[lost(&claims, 1, 50 * second)],
+            &[],
+            &DEAD,
+        )[0]
+    };
+    assert_eq!(
+        link(&[new(12), old]),
+        take(2),
+        "a pool's claim, and the only one of its process"
+    );
+    assert_eq!(link(&[began(8, 8, 30 * second), old]), Verdict::Ambiguous);
+    let later = began(8, 8, 60 * second);
+    assert_eq!(
+        link(&[later, old]),
+        take(2),
+        "the common ancestor is older, but its last claim is later"
+    );
 }

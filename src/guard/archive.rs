@@ -28,7 +28,7 @@ use anyhow::bail;
 use super::compile::respond;
 use super::held::{Held, Wanted};
 use super::taken::{Choice, Named, Taken, guarded};
-use super::{Done, Session, Target, cannot, wall_ms};
+use super::{Done, Session, Target, cannot, lasting, wall_ms};
 use crate::archive::{Archive, members};
 use crate::claims::{Entry, How, Publish};
 use crate::events::Event;
@@ -79,7 +79,7 @@ pub fn archive(session: &Session<'_>, command: &Archive) -> anyhow::Result<Done>
         session,
         output: command.path(),
         verb: "archive",
-        inputs: guarded(members),
+        inputs: guarded(members)?,
     };
     let job = match in_place {
         None => Job::Staged(command),
@@ -149,8 +149,13 @@ impl<'a> Changing<'a> {
                 Ok(state) => Some((folder, state)),
                 Err(_) => None,
             },
-            Err(Distrust::Io(path, e)) => {
+            Err(Distrust::Unmade(path, e) | Distrust::Io(path, e))
+                if lasting(&e) || e.kind() == io::ErrorKind::NotFound =>
+            {
                 return Ok(Err(format!("cannot create `{}`: {e}", path.display())));
+            }
+            Err(Distrust::Unmade(path, e) | Distrust::Io(path, e)) => {
+                return Err(cannot("create", &path)(e));
             }
             Err(_) => None,
         };
@@ -372,14 +377,14 @@ impl<'a> Changing<'a> {
         }
         for attempt in 0..=MOST_RUNS {
             let choices = self.taken.choose()?;
-            let held = match &state {
+            let mut held = match &state {
                 Some(state) => {
                     Some(Held::take(state, &path).map_err(cannot("lock", &state.publish_lock()))?)
                 }
                 None => None,
             };
-            if let Some(held) = &held {
-                held.keep_current(None).map_err(cannot("keep", &path))?;
+            if let Some(held) = &mut held {
+                held.open_path(&scratch).map_err(cannot("keep", &path))?;
             }
             if attempt > 0 || !foreign(&path) {
                 base.put(&path, &scratch.dir().join("again"))?;
@@ -397,13 +402,21 @@ impl<'a> Changing<'a> {
             if !self.taken.is_empty() {
                 process::say(&outcome.stderr);
             }
-            if let (Some(state), Some(mut held), true) = (&state, held, outcome.ended.ok())
-                && stamp(&path).is_some_and(|s| Some(s) != before)
-            {
+            let (Some(state), Some(mut held)) = (&state, held) else {
+                return Ok(Ok(Ran {
+                    outcome,
+                    choices,
+                    attempt,
+                }));
+            };
+            if outcome.ended.ok() && stamp(&path).is_some_and(|s| Some(s) != before) {
                 let made = self.made(&held, state, &path, &base, &choices, false)?;
                 held.adopt(&made.wanted)
                     .map_err(cannot("write", &state.claims()))?;
                 self.claim(&mut held, state, &made, &choices, &scratch)?;
+            } else {
+                held.close_path()
+                    .map_err(cannot("write", &state.claims()))?;
             }
             return Ok(Ok(Ran {
                 outcome,
@@ -491,7 +504,13 @@ impl<'a> Changing<'a> {
         }
         let key = Key(request::truncate(&hasher));
         let holds = |v: &Variant| log.newest_publish(v).is_some_and(|p| p.hash == hash);
-        let known = || log.entries.iter().rev().map(Entry::variant).find(holds);
+        let known = || {
+            log.entries
+                .iter()
+                .rev()
+                .filter_map(Entry::variant)
+                .find(holds)
+        };
         let grown = || {
             let file = base.file.as_deref()?;
             members::grew(file, new)
@@ -572,7 +591,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
 /// After a kill between the log's line and the rename, the path holds a variant as it was before it grew: then that is what
 /// the variant is.
 fn note_what_is_there(held: &mut Held<'_>, path: &Path) -> io::Result<()> {
-    let (Some(variant), Some(there)) = (held.current(), stamp(path)) else {
+    let (Some(variant), Some(there)) = (held.current()?, stamp(path)) else {
         return Ok(());
     };
     let Some(newest) = held.log().newest_publish(&variant) else {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::held::{Held, Wanted};
-use super::{Done, Hit, Session, Target, cannot, lookup, wall_ms, writes_through_links};
+use super::{Done, Hit, Session, Target, cannot, lasting, lookup, wall_ms, writes_through_links};
 use crate::claims::How;
 use crate::command::{Compile, Dialect, Placement};
 use crate::diagnostics;
@@ -63,12 +63,14 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
     if target.exists && same_file(&target.path, command.source_path()) {
         return Ok(Done::AsWritten("the output is the source".into()));
     }
-    if let Some(why) = depfile_refusal(command) {
-        return Ok(Done::AsWritten(why));
+    if !target.has_room() {
+        return Ok(Done::AsWritten(
+            "the paths of its state would be too long".into(),
+        ));
     }
     let folder = match Folder::create(&target.dir) {
         Ok(folder) => folder,
-        Err(Distrust::Io(_, e))
+        Err(Distrust::Io(_, e) | Distrust::Unmade(_, e))
             if matches!(
                 e.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
@@ -76,7 +78,9 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
         {
             return Ok(Done::AsWritten("the output's folder isn't there".into()));
         }
-        Err(Distrust::Io(path, e)) => return unwritable(session, &path, &e),
+        Err(Distrust::Io(path, e)) => return Err(cannot("read", &path)(e)),
+        Err(Distrust::Unmade(path, e)) if lasting(&e) => return unwritable(session, &path, &e),
+        Err(Distrust::Unmade(path, e)) => return Err(cannot("create", &path)(e)),
         Err(distrust) => {
             return Unrecorded {
                 session,
@@ -102,6 +106,9 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
         }
     };
     if let Err(e) = state.create() {
+        if !lasting(&e) {
+            return Err(cannot("create", state.path())(e));
+        }
         return Unrecorded {
             session,
             command,
@@ -128,6 +135,7 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
         environment: session.environment,
     };
     let key = request.key();
+    let refusal = depfile_refusal(command);
     let guarded = Guarded {
         session,
         command,
@@ -136,8 +144,11 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
         state: &state,
         key,
         directory: &directory,
-        never: never_skipped(session, command, &identity),
-        place: placement(session, command, &identity),
+        place: match refusal {
+            Some(_) => Place::Here,
+            None => placement(session, command, &identity),
+        },
+        never: refusal.or_else(|| never_skipped(session, command, &identity)),
         coloured: diagnostics::wants_colour(command.colour, dialect, session.environment),
         identity: &identity,
         began: Instant::now(),
@@ -292,11 +303,19 @@ impl Guarded<'_> {
                     return done;
                 }
                 // Somebody compiles just this: when that is over, a look tells whether it can stand for ours.
-                Ok(None) => match lock::wait(&flight) {
-                    Ok(()) => {}
-                    Err(_) if signals::caught().is_some() => return Ok(self.interrupted()),
-                    Err(e) => return Err(cannot("lock", &flight)(e)),
-                },
+                Ok(None) => {
+                    if self.session.config.debug {
+                        let path = self.target.path.display();
+                        process::say(
+                            format!("objguard: waits for another compile of `{path}`\n").as_bytes(),
+                        );
+                    }
+                    match lock::wait(&flight) {
+                        Ok(()) => {}
+                        Err(_) if signals::caught().is_some() => return Ok(self.interrupted()),
+                        Err(e) => return Err(cannot("lock", &flight)(e)),
+                    }
+                }
                 Err(_) => return self.compile(why, 0),
             }
             let waited = waiting.elapsed().as_nanos() as u64;
@@ -328,8 +347,9 @@ impl Guarded<'_> {
             size: record.size,
             hash: record.hash,
         };
-        let mut held = Held::take(self.state, &self.target.path)
-            .map_err(cannot("lock", &self.state.publish_lock()))?;
+        let Some(mut held) = self.hold()? else {
+            return Ok(Err(Dirty::ObjectLost));
+        };
         let at_path = held.path_holds(&wanted);
         if !at_path && held.kept(&wanted).is_none() {
             return Ok(Err(Dirty::ObjectLost));
@@ -354,6 +374,11 @@ impl Guarded<'_> {
         }
         held.claim(&wanted, how, &self.session.lineage)
             .map_err(cannot("write", &self.state.claims()))?;
+        if held.log().damaged
+            && let Ok(scratch) = Scratch::in_state(self.folder)
+        {
+            held.tidy(&scratch);
+        }
         drop(held);
         if hit.restamped
             && let Ok(scratch) = Scratch::in_state(self.folder)
@@ -433,8 +458,9 @@ impl Guarded<'_> {
         match self.place {
             Place::Staged => self.staged(why, waited, None),
             Place::Named | Place::Here => {
-                let held = Held::take(self.state, &self.target.path)
-                    .map_err(cannot("lock", &self.state.publish_lock()))?;
+                let Some(held) = self.hold()? else {
+                    return self.unrecorded("there are no locks");
+                };
                 match self.place {
                     Place::Here => self.in_place(why, waited, held),
                     _ => self.staged(why, waited, Some(held)),
@@ -443,10 +469,31 @@ impl Guarded<'_> {
         }
     }
 
+    /// Takes the publish lock; `None` if that can't be had on this file system, and nobody has claimed anything here.
+    fn hold(&self) -> anyhow::Result<Option<Held<'_>>> {
+        match Held::take(self.state, &self.target.path) {
+            Ok(held) => Ok(Some(held)),
+            Err(e) if lasting(&e) && !claimed(self.state) => Ok(None),
+            Err(e) => Err(cannot("lock", &self.state.publish_lock())(e)),
+        }
+    }
+
+    fn unrecorded(&self, why: &str) -> anyhow::Result<Done> {
+        Unrecorded {
+            session: self.session,
+            command: self.command,
+            target: self.target,
+        }
+        .run(why)
+    }
+
     fn staged(&self, why: Dirty, waited: u64, held: Option<Held<'_>>) -> anyhow::Result<Done> {
         let mut scratch = match Scratch::in_state(self.folder) {
             Ok(scratch) => scratch,
-            Err(e) => return unwritable(self.session, &self.folder.tmp(), &e),
+            Err(e) if lasting(&e) && !claimed(self.state) => {
+                return unwritable(self.session, &self.folder.tmp(), &e);
+            }
+            Err(e) => return Err(cannot("create a folder in", &self.folder.tmp())(e)),
         };
         let folders = self.command.search.iter().map(|d| Path::new(&d.dir));
         for path in std::iter::once(self.command.source_path())
@@ -465,9 +512,20 @@ impl Guarded<'_> {
             scratch: &scratch,
         };
         let tracked = self.identity.kind != Kind::Unknown;
-        let (outcome, object) = match run.run(self.place == Place::Named, self.coloured, tracked)? {
+        let ran = run.run(self.place == Place::Named, self.coloured, tracked)?;
+        let Ran {
+            outcome,
+            object,
+            removed,
+        } = match ran {
             Ok(ran) => ran,
-            Err(why) => return Ok(Done::AsWritten(why)),
+            Err(too_long) => {
+                drop(scratch);
+                let Some(held) = held.map_or_else(|| self.hold(), |held| Ok(Some(held)))? else {
+                    return Ok(Done::AsWritten(too_long));
+                };
+                return self.in_place(Dirty::NeverSkipped(too_long), waited, held);
+            }
         };
         let took = started.elapsed().as_nanos() as u64;
         if signals::caught().is_some() {
@@ -475,15 +533,23 @@ impl Guarded<'_> {
         }
         let depfile = run.depfile();
         let Some(object) = object.filter(|_| outcome.ended.ok()) else {
+            if removed {
+                self.remove(held);
+            }
             self.event("fail", Some(&why), None, waited, took, outcome.ended, 0);
             run.publish_depfile(&depfile)?;
             return Ok(Done::Ended(outcome.ended));
         };
         let made = self.examine(&outcome, &object, &scratch, &why, took)?;
-        let mut held = match held {
-            Some(held) => held,
-            None => Held::take(self.state, &self.target.path)
-                .map_err(cannot("lock", &self.state.publish_lock()))?,
+        let held = match held {
+            Some(held) => Some(held),
+            None => self.hold()?,
+        };
+        let Some(mut held) = held else {
+            run.publish_depfile(&depfile)?;
+            scratch::publish(&object, &self.target.path)
+                .map_err(cannot("write", &self.target.path))?;
+            return Ok(Done::Ended(outcome.ended));
         };
         if let Some(depfile) = &made.depfile {
             run.publish_depfile(depfile)?;
@@ -512,6 +578,15 @@ impl Guarded<'_> {
         let meta = fs::metadata(&self.target.path).ok()?;
         (self.session.dialect == Dialect::Gcc && meta.is_file() && meta.len() == 0)
             .then(|| meta.mode() & 0o777)
+    }
+
+    /// Removes the object, as a compiler that fails does; others who asked for what was there find it kept.
+    fn remove(&self, held: Option<Held<'_>>) {
+        let held = held.map_or_else(|| self.hold(), |held| Ok(Some(held)));
+        let keeps = |held: Held<'_>| held.keep_current(None).is_ok();
+        if held.is_ok_and(|held| held.is_none_or(keeps)) {
+            let _ = fs::remove_file(&self.target.path);
+        }
     }
 
     /// The record and the claim, once the variant is at the path. The record comes first: a claim of a variant without one
@@ -707,7 +782,9 @@ impl Guarded<'_> {
     /// Runs the command exactly as written, while the object is held.
     fn in_place(&self, why: Dirty, waited: u64, mut held: Held<'_>) -> anyhow::Result<Done> {
         let started = Instant::now();
-        held.keep_current(None)
+        let scratch = Scratch::in_state(self.folder)
+            .map_err(cannot("create a folder in", &self.folder.tmp()))?;
+        held.open_path(&scratch)
             .map_err(cannot("keep", &self.target.path))?;
         let before = Stamp::of(&self.target.path).ok();
         let outcome = self
@@ -756,8 +833,6 @@ impl Guarded<'_> {
             };
             held.adopt(&wanted)
                 .map_err(cannot("write", &self.state.claims()))?;
-            let scratch = Scratch::in_state(self.folder)
-                .map_err(cannot("create a folder in", &self.folder.tmp()))?;
             self.finish(
                 &mut held,
                 &Made {
@@ -767,6 +842,9 @@ impl Guarded<'_> {
                 },
                 &scratch,
             )?;
+        } else {
+            held.close_path()
+                .map_err(cannot("write", &self.state.claims()))?;
         }
         drop(held);
         self.event(
@@ -821,6 +899,7 @@ struct Unrecorded<'a> {
 impl Unrecorded<'_> {
     fn run(&self, why: &str) -> anyhow::Result<Done> {
         if self.command.placement != Placement::Staged
+            || depfile_refusal(self.command).is_some()
             || DEPENDENCY_VARIABLES
                 .iter()
                 .any(|n| self.session.variable(n).is_some())
@@ -840,10 +919,17 @@ impl Unrecorded<'_> {
         let dialect = self.session.dialect;
         let coloured =
             diagnostics::wants_colour(self.command.colour, dialect, self.session.environment);
-        let (outcome, object) = match run.run(false, coloured, self.command.depfile.is_some())? {
+        let Ran {
+            outcome,
+            object,
+            removed,
+        } = match run.run(false, coloured, self.command.depfile.is_some())? {
             Ok(ran) => ran,
             Err(why) => return Ok(Done::AsWritten(why)),
         };
+        if removed {
+            let _ = fs::remove_file(&self.target.path);
+        }
         if let Some(signal) = signals::caught() {
             return Ok(Done::Ended(Ended::Signal(signal)));
         }
@@ -858,6 +944,15 @@ impl Unrecorded<'_> {
 
 /// What stands in scratch for an output that exists, so that what a failing compiler does to it shows.
 pub(super) const NOTHING: &[u8] = b"objguard: nothing was written\n";
+
+/// How a run in scratch went.
+struct Ran {
+    outcome: Outcome,
+    /// What it wrote.
+    object: Option<PathBuf>,
+    /// It failed, and removed the output that was there, or left a part of one: so must we.
+    removed: bool,
+}
 
 /// The compiler's run in scratch.
 struct Staged<'a> {
@@ -877,14 +972,8 @@ impl Staged<'_> {
         self.scratch.path("stdout".as_ref())
     }
 
-    /// Runs the compiler; gives how it went, and the object if it wrote one. A failed run has the effect on an existing
-    /// output that the compiler itself would have had. The inner error: why the command must run as written instead.
-    fn run(
-        &self,
-        names: bool,
-        colour: bool,
-        depfile: bool,
-    ) -> anyhow::Result<Result<(Outcome, Option<PathBuf>), String>> {
+    /// Runs the compiler. The inner error: why the command must run as written instead.
+    fn run(&self, names: bool, colour: bool, depfile: bool) -> anyhow::Result<Result<Ran, String>> {
         let folder = self.scratch.path("o".as_ref());
         crate::state::make_private(&folder).map_err(cannot("create", &folder))?;
         let object = folder.join(&self.target.name);
@@ -935,16 +1024,16 @@ impl Staged<'_> {
             .ok()
             .filter(|m| m.is_file())
             .map(|m| Stamp::from(&m));
-        if !outcome.ended.ok()
+        let removed = !outcome.ended.ok()
             && signals::caught().is_none()
             && placeholder.is_some()
-            && made != placeholder
-        {
-            // The compiler removed its output, or left a part of it.
-            let _ = fs::remove_file(&self.target.path);
-        }
+            && made != placeholder;
         let object = (made.is_some() && made != placeholder).then_some(object);
-        Ok(Ok((outcome, object)))
+        Ok(Ok(Ran {
+            outcome,
+            object,
+            removed,
+        }))
     }
 
     /// Stands in scratch for an existing output, so that what a failing compiler does to it shows: gcc keeps the old object
@@ -1043,6 +1132,11 @@ fn side_of(path: &Path) -> io::Result<Option<Side>> {
         stamp: Stamp::from(&meta),
         hash: inputs::hash_file(path)?,
     }))
+}
+
+/// Whether anybody may have claimed a variant of the object.
+fn claimed(state: &ObjectState) -> bool {
+    !fs::symlink_metadata(state.claims()).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {

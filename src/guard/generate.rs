@@ -182,7 +182,9 @@ impl Output {
                 .object(&target.name)
                 .ok()
                 .map(|state| (folder, state)),
-            Err(Distrust::Io(path, e)) => return Err(cannot("create", &path)(e)),
+            Err(Distrust::Unmade(path, e) | Distrust::Io(path, e)) => {
+                return Err(cannot("create", &path)(e));
+            }
             Err(_) => None,
         };
         if let Some((_, state)) = &state {

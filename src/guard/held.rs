@@ -3,6 +3,8 @@
 //! Whoever has a [`Held`] holds the lock, so only its holder can publish and claim. The order within [`Held::publish`] is what
 //! makes a kill at any instant harmless: the variant at the path is kept, the log says what is coming, then comes the rename.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -98,11 +100,13 @@ impl<'a> Held<'a> {
     }
 
     /// Which of the published variants the path holds.
-    pub fn current(&self) -> Option<Variant> {
-        let meta = fs::symlink_metadata(self.path)
-            .ok()
-            .filter(|m| m.is_file())?;
-        content_of(&self.log, self.path, &Stamp::from(&meta))
+    pub fn current(&self) -> io::Result<Option<Variant>> {
+        match fs::symlink_metadata(self.path) {
+            Ok(meta) if meta.is_file() => content_of(&self.log, self.path, &Stamp::from(&meta)),
+            Ok(_) => Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// Makes the file `from` the content of the path.
@@ -130,6 +134,33 @@ impl<'a> Held<'a> {
         link_or_copy(kept, &again)?;
         scratch::utimens(&again, None)?;
         self.publish(&again, wanted)
+    }
+
+    /// Lets a command write to the path itself. What is there is kept; the file at the path is no longer one with a kept file
+    /// or with what a link reads, which would change under it; and the log says that what is there may be half an object.
+    pub fn open_path(&mut self, scratch: &Scratch) -> io::Result<()> {
+        self.keep_current(None)?;
+        match fs::symlink_metadata(self.path) {
+            Ok(meta) if meta.is_file() && meta.nlink() > 1 => {
+                let alone = scratch.dir().join("alone");
+                fs::copy(self.path, &alone)?;
+                scratch::utimens(&alone, Some(Stamp::from(&meta).mtime))?;
+                scratch::publish(&alone, self.path)?;
+            }
+            _ => {}
+        }
+        self.append(Entry::InPlace(lineage::boottime_ns()))
+    }
+
+    /// The command that wrote to the path is done, and what it left there is one of the variants known.
+    pub fn close_path(&mut self) -> io::Result<()> {
+        if self.log.in_place()
+            && let Some(variant) = self.current()?
+            && let Some(newest) = self.log.newest_publish(&variant).cloned()
+        {
+            self.append(Entry::Publish(newest))?;
+        }
+        Ok(())
     }
 
     /// Writes down a variant that the compiler itself wrote to the path.
@@ -162,7 +193,8 @@ impl<'a> Held<'a> {
     }
 
     fn append(&mut self, entry: Entry) -> io::Result<()> {
-        claims::append(&self.state.claims(), std::slice::from_ref(&entry))?;
+        let claims = self.state.claims();
+        claims::append(&claims, std::slice::from_ref(&entry)).map_err(at(&claims))?;
         self.log.entries.push(entry);
         Ok(())
     }
@@ -171,28 +203,33 @@ impl<'a> Held<'a> {
     /// or one that something living claims. `None`: whatever comes, keep it.
     pub fn keep_current(&self, coming: Option<&Wanted>) -> io::Result<()> {
         if let Some(coming) = coming
+            && self.log.lost.is_none()
             && self.log.entries.is_empty() | (self.log.only_variant() == Some(coming.variant))
         {
             return Ok(());
         }
-        let Some(variant) = self.current() else {
+        let Some(variant) = self.current()? else {
             return Ok(());
         };
         if coming.is_some_and(|c| c.variant == variant || !self.worth_keeping(&variant, c)) {
             return Ok(());
         }
         let kept = self.state.kept(&variant);
-        if let (Ok(a), Ok(b)) = (fs::symlink_metadata(&kept), fs::symlink_metadata(self.path)) {
+        self.keep_as(&variant, &kept).map_err(at(&kept))
+    }
+
+    fn keep_as(&self, variant: &Variant, kept: &Path) -> io::Result<()> {
+        if let (Ok(a), Ok(b)) = (fs::symlink_metadata(kept), fs::symlink_metadata(self.path)) {
             if a.ino() == b.ino() {
                 return Ok(());
             }
-            fs::remove_file(&kept)?;
+            fs::remove_file(kept)?;
         }
-        match fs::create_dir(self.state.kept_folder(&variant)) {
+        match fs::create_dir(self.state.kept_folder(variant)) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
             _ => {}
         }
-        link_or_copy(self.path, &kept)
+        link_or_copy(self.path, kept)
     }
 
     /// Keeps what `copy` holds, if it is a variant of ours that somebody may still ask for: the path is about to hold `coming`,
@@ -215,24 +252,34 @@ impl<'a> Held<'a> {
 
     fn worth_keeping(&self, variant: &Variant, coming: &Wanted) -> bool {
         let key = self.log.newest_publish(variant).map(|p| p.key);
-        key != Some(coming.key) || self.claimed_by_the_living(variant, &mut alive)
+        key != Some(coming.key) || self.asked_for().contains(variant)
     }
 
-    fn claimed_by_the_living(
-        &self,
-        variant: &Variant,
-        alive: &mut dyn FnMut(&Step) -> bool,
-    ) -> bool {
-        let here = self.log.claims().last().map_or(0, |c| c.lineage.host);
-        self.log.claimed_by_the_living(variant, here, alive)
+    /// The variants that somebody living may still ask for.
+    fn asked_for(&self) -> HashSet<Variant> {
+        let known = RefCell::new(HashMap::new());
+        let alive = |s: &Step| {
+            let mut known = known.borrow_mut();
+            let life = known.entry((s.pid, s.start));
+            *life.or_insert_with(|| lineage::alive(s.pid, s.start))
+        };
+        self.log
+            .asked_for(self.host(), &alive, &lineage::thread_alive)
+    }
+
+    /// This host, as the last claim tells; 0 if there is none.
+    fn host(&self) -> u64 {
+        self.log.claims().last().map_or(0, |c| c.lineage.host)
     }
 
     /// Removes what nobody can ask for: kept variants that a newer one of the same request replaced, and the oldest of too
     /// many; records without a variant; a log grown long.
     pub fn tidy(&self, scratch: &Scratch) {
-        let _ = claims::shorten(&self.state.claims(), scratch, &|v| {
-            self.current() == Some(*v) || self.state.kept(v).exists()
-        });
+        let Ok(current) = self.current() else {
+            return;
+        };
+        let keep = |v: &Variant| current == Some(*v) || self.state.kept(v).exists();
+        let _ = claims::shorten(&self.state.claims(), &self.log, scratch, self.host(), &keep);
         if self.log.only_variant().is_some() {
             return;
         }
@@ -255,11 +302,14 @@ impl<'a> Held<'a> {
                 .find(|p| p.key == key)
                 .map(|p| p.variant)
         };
-        let last_use = |v: &Variant| self.log.entries.iter().rposition(|e| e.variant() == *v);
-        let mut idle: Vec<Variant> = kept
-            .into_iter()
-            .filter(|v| !self.claimed_by_the_living(v, &mut alive))
-            .collect();
+        let last_use = |v: &Variant| {
+            self.log
+                .entries
+                .iter()
+                .rposition(|e| e.variant() == Some(*v))
+        };
+        let asked = self.asked_for();
+        let mut idle: Vec<Variant> = kept.into_iter().filter(|v| !asked.contains(v)).collect();
         idle.sort_by_key(|v| std::cmp::Reverse(last_use(v)));
         for (n, variant) in idle.iter().enumerate() {
             if n >= KEPT_VARIANTS || newest_of_key(variant) != Some(*variant) {
@@ -267,13 +317,12 @@ impl<'a> Held<'a> {
             }
         }
         if names.len() > MANY_ENTRIES {
-            self.remove_idle_records(&names);
+            self.remove_idle_records(&names, current);
         }
     }
 
     /// Removes records whose variant is neither at the path nor kept, and flight locks that nobody holds.
-    fn remove_idle_records(&self, names: &[String]) {
-        let current = self.current();
+    fn remove_idle_records(&self, names: &[String], current: Option<Variant>) {
         let newest = |key: &Key| {
             self.log
                 .publishes()
@@ -299,18 +348,23 @@ impl<'a> Held<'a> {
     }
 }
 
-fn alive(step: &Step) -> bool {
-    lineage::alive(step.pid, step.start)
+/// Says of which file of the state an error speaks: the caller names the object.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    move |e| io::Error::new(e.kind(), format!("`{}`: {e}", path.display()))
 }
 
 /// Which published variant the file at `path` with this stamp holds.
-pub fn content_of(log: &Log, path: &Path, stamp: &Stamp) -> Option<Variant> {
+///
+/// # Errors
+/// It can't be read: what it holds isn't known, which is not the same as being nothing of ours.
+pub fn content_of(log: &Log, path: &Path, stamp: &Stamp) -> io::Result<Option<Variant>> {
     match log.content(stamp) {
-        Content::Is(variant) => Some(variant),
-        Content::Foreign => None,
+        Content::Is(variant) => Ok(Some(variant)),
+        Content::Foreign => Ok(None),
         Content::OneOf(candidates) => {
-            let hash = inputs::hash_file(path).ok()?;
-            candidates.iter().find(|(_, h)| *h == hash).map(|(v, _)| *v)
+            let hash = inputs::hash_file(path)?;
+            let same = candidates.iter().find(|(_, h)| *h == hash);
+            Ok(same.map(|(v, _)| *v))
         }
     }
 }

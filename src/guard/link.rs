@@ -51,7 +51,7 @@ pub fn link(session: &Session<'_>, command: &Link) -> anyhow::Result<Done> {
         session,
         output: &command.output,
         verb: "link",
-        inputs: guarded(named_inputs(session, command)),
+        inputs: guarded(named_inputs(session, command))?,
     };
     if taken.is_empty() && !stages(command, &target) {
         return Ok(Done::AsWritten(
@@ -109,7 +109,7 @@ fn is_refusal(e: &io::Error) -> bool {
 
 /// Whether the output can be made in scratch. Where there is no folder to make one in, the linker says so itself.
 fn stages(command: &Link, target: &Target) -> bool {
-    command.placement == Placement::Staged && target.folder().is_dir()
+    command.placement == Placement::Staged && target.has_room() && target.folder().is_dir()
 }
 
 /// One run of the linker.

@@ -15,7 +15,7 @@ use anyhow::bail;
 
 use super::held::{content_of, link_or_copy};
 use super::{Session, cannot, life, wall_ms};
-use crate::claims::{Claim, Log};
+use crate::claims::{Claim, Entry, Log, Lost};
 use crate::config::Ambiguous;
 use crate::evidence::{self, Earlier, Verdict};
 use crate::inputs;
@@ -27,7 +27,7 @@ use crate::record::Record;
 use crate::request::Variant;
 use crate::scratch::Scratch;
 use crate::stamp::Stamp;
-use crate::state::{Folder, ObjectState};
+use crate::state::{Distrust, Folder, ObjectState};
 
 /// How a command names one of its inputs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,34 +71,45 @@ impl Choice {
 }
 
 /// The guarded objects among some paths, and how each is named. Folders are looked at once.
-pub(super) fn guarded(paths: impl IntoIterator<Item = (Named, PathBuf)>) -> Vec<Guarded> {
+///
+/// # Errors
+/// It can't be found out whether an object is guarded. To go on as if it weren't would be a guess.
+pub(super) fn guarded(
+    paths: impl IntoIterator<Item = (Named, PathBuf)>,
+) -> anyhow::Result<Vec<Guarded>> {
     let mut folders: HashMap<PathBuf, Option<Folder>> = HashMap::new();
     let mut guarded = Vec::new();
     for (named, spelled) in paths {
         let mut path = spelled.clone();
-        let mut meta = fs::symlink_metadata(&path).ok();
+        let mut meta = there(fs::symlink_metadata(&path)).map_err(cannot("read", &path))?;
         if meta.as_ref().is_some_and(|m| m.is_symlink()) {
-            let Ok(resolved) = fs::canonicalize(&path) else {
+            let Some(resolved) = there(fs::canonicalize(&path)).map_err(cannot("read", &path))?
+            else {
                 continue;
             };
             path = resolved;
-            meta = fs::metadata(&path).ok();
+            meta = there(fs::metadata(&path)).map_err(cannot("read", &path))?;
         }
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
             continue;
         };
         let folder = match folders.get(dir) {
             Some(known) => known.clone(),
-            None => folders
-                .entry(dir.to_owned())
-                .or_insert(Folder::open(dir).ok().flatten())
-                .clone(),
+            None => {
+                let folder = match Folder::open(dir) {
+                    Ok(folder) => folder,
+                    Err(Distrust::Io(path, e)) => there(Err(e)).map_err(cannot("read", &path))?,
+                    Err(_) => None,
+                };
+                folders.entry(dir.to_owned()).or_insert(folder).clone()
+            }
         };
         let Some(folder) = folder else { continue };
         let Ok(state) = folder.object(name) else {
             continue;
         };
-        let Ok(log) = Log::read(&state.claims()) else {
+        let claims = state.claims();
+        let Some(log) = there(Log::read(&claims)).map_err(cannot("read", &claims))? else {
             continue;
         };
         if log.entries.is_empty() && !log.damaged {
@@ -115,7 +126,18 @@ pub(super) fn guarded(paths: impl IntoIterator<Item = (Named, PathBuf)>) -> Vec<
             stamp,
         });
     }
-    guarded
+    Ok(guarded)
+}
+
+/// `None` for what isn't there, or can't be: a name too long for its state, a link in a circle.
+fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if matches!(e.kind(), NotFound | NotADirectory | InvalidFilename) => Ok(None),
+        Err(e) if e.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// The guarded objects that one command takes.
@@ -195,7 +217,9 @@ impl Taken<'_> {
             .inputs
             .iter()
             .enumerate()
-            .filter(|(_, g)| g.log.damaged || g.log.only_variant().is_none())
+            .filter(|(_, g)| {
+                g.log.lost.is_some() || g.log.only_variant().is_none() || g.is_strange()
+            })
             .map(|(n, _)| n)
             .collect();
         if several.is_empty() {
@@ -208,12 +232,8 @@ impl Taken<'_> {
             let _shared = lock::acquire(&guarded.state.publish_lock(), Mode::Shared)
                 .map_err(cannot("lock", &guarded.state.publish_lock()))?;
             guarded.refresh()?;
-            at_path.insert(
-                *n,
-                guarded
-                    .stamp
-                    .and_then(|s| content_of(&guarded.log, &guarded.path, &s)),
-            );
+            let there = guarded.content(&guarded.log, guarded.stamp.as_ref())?;
+            at_path.insert(*n, there);
         }
         let verdicts = self.weigh();
         for n in several {
@@ -236,6 +256,7 @@ impl Taken<'_> {
                 claims,
                 flags: flags_of_variants(&g.state, &g.log),
                 shortened: g.log.lost_before,
+                lost: g.loss(),
             })
             .collect();
         evidence::decide(&self.session.lineage, &objects, &self.earlier(), &life())
@@ -290,19 +311,24 @@ impl Taken<'_> {
                 let mut contents: Vec<_> = guarded.log.claims().map(|c| hash(c.variant)).collect();
                 contents.dedup();
                 match (contents.as_slice(), self.session.config.ambiguous, newest) {
-                    ([Some(_)], ..) => return Ok(Choice::AsItIs(at_path)),
+                    // All the same: any will do. The path may hold another that nobody claims.
+                    ([Some(_)], _, Some(newest)) if guarded.loss().is_none() => newest,
                     (_, Ambiguous::Newest, Some(newest)) => newest,
                     _ => bail!(self.ambiguous(guarded)),
                 }
             }
         };
-        // A path that holds what no compile of ours gave is the user's word.
+        // A path that holds what no compile of ours gave is the user's word, if it can't be half of one.
         let Some(there) = at_path else {
-            return Ok(if guarded.stamp.is_some() {
-                Choice::AsItIs(None)
-            } else {
-                self.kept(guarded, wanted)?
-            });
+            let only = guarded.log.only_variant().is_some();
+            return match guarded.stamp {
+                Some(_) if !guarded.log.in_doubt() => Ok(Choice::AsItIs(None)),
+                // The linker says best that it isn't there.
+                None if only && !guarded.is_whole(&guarded.state.kept(&wanted), &wanted) => {
+                    Ok(Choice::AsItIs(Some(wanted)))
+                }
+                _ => self.kept(guarded, wanted),
+            };
         };
         if there == wanted || (hash(there).is_some() && hash(there) == hash(wanted)) {
             return Ok(Choice::AsItIs(Some(wanted)));
@@ -449,6 +475,49 @@ impl Guarded {
         Ok(())
     }
 
+    /// Which variant is at the path.
+    fn content(&self, log: &Log, stamp: Option<&Stamp>) -> anyhow::Result<Option<Variant>> {
+        let Some(stamp) = stamp else { return Ok(None) };
+        match content_of(log, &self.path, stamp) {
+            // It goes just now.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map_err(cannot("read", &self.path)),
+        }
+    }
+
+    /// Whether the path isn't the file that the log last told of: then only a look under the lock tells what it is.
+    fn is_strange(&self) -> bool {
+        let last = self.log.entries.iter().rev().find_map(|e| match e {
+            Entry::Publish(p) => Some(p.stamp),
+            Entry::Claim(c) => Some(c.stamp),
+            Entry::InPlace(_) => None,
+        });
+        match (last, self.stamp) {
+            (Some(last), Some(now)) => !last.same_content(&now),
+            _ => true,
+        }
+    }
+
+    /// Where claims were lost, unless all that is left speaks of one variant and nothing else does.
+    fn loss(&self) -> Option<Lost> {
+        let lost = self.log.lost_among_claims()?;
+        let only = self.log.only_variant();
+        let Ok(entries) = fs::read_dir(self.state.path()) else {
+            return Some(lost);
+        };
+        let mut records = 0;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            records += usize::from(name.ends_with(".record"));
+            let kept = name.strip_prefix("v-").map(Variant::from_short);
+            if kept.is_some_and(|kept| kept != only || kept.is_none()) {
+                return Some(lost);
+            }
+        }
+        (records > 1).then_some(lost)
+    }
+
     fn record_of(&self, variant: &Variant) -> Option<Record> {
         let publish = self.log.newest_publish(variant)?;
         Record::read(&self.state.record(&publish.key))
@@ -467,8 +536,8 @@ impl Guarded {
         };
         let log = Log::read(&self.state.claims()).map_err(cannot("read", &self.state.claims()))?;
         let stamp = Stamp::of(&self.path).ok();
-        let there = stamp.and_then(|s| content_of(&log, &self.path, &s));
-        if there == Some(variant) || (there.is_none() && stamp.is_some()) {
+        let there = self.content(&log, stamp.as_ref())?;
+        if there == Some(variant) || (there.is_none() && stamp.is_some() && !log.in_doubt()) {
             return Ok(self.path.clone());
         }
         let kept = self.state.kept(&variant);

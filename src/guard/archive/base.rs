@@ -53,7 +53,8 @@ impl Base {
             return Ok(unknown);
         };
         let log = Log::read(&state.claims()).map_err(cannot("read", &state.claims()))?;
-        let Some(there) = content_of(&log, path, &stamp) else {
+        let there = content_of(&log, path, &stamp).map_err(cannot("read", path))?;
+        let Some(there) = there else {
             return Ok(unknown);
         };
         let at_path = Base {
@@ -65,6 +66,7 @@ impl Base {
             claims: &claims,
             flags: flags_of_variants(state, &log),
             shortened: log.lost_before,
+            lost: log.lost_among_claims(),
         };
         let hash = |v: &Variant| log.newest_publish(v).map(|p| p.hash);
         match evidence::decide(&session.lineage, &[object], &[], &life())[0] {

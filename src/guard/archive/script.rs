@@ -35,7 +35,7 @@ pub fn archive_script(session: &Session<'_>) -> anyhow::Result<Done> {
         session,
         output: path,
         verb: "archive",
-        inputs: guarded(files.map(|file| (Named::Fixed(why.into()), file))),
+        inputs: guarded(files.map(|file| (Named::Fixed(why.into()), file)))?,
     };
     let job = Job::InPlace(session.words(), Some(input.again()?));
     match Changing::new(session, job, target, taken, began)? {
