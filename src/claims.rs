@@ -358,15 +358,25 @@ pub fn append(path: &Path, entries: &[Entry]) -> io::Result<()> {
     append_text(path, text.as_bytes())
 }
 
-/// Appends whole lines to a log.
+/// Appends whole lines to a log. One that has several names, because somebody made a copy of the tree of hard links
+/// (gentoo-python, 2012-11-29), gets a file of its own: what is published here isn't so there.
 pub fn append_text(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)?;
+    let open = || {
+        OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path)
+    };
+    let mut file = open()?;
+    if file.metadata()?.nlink() > 1 {
+        let mut whole = Vec::new();
+        file.read_to_end(&mut whole)?;
+        scratch::write_atomically(path, &whole, 0o600)?;
+        file = open()?;
+    }
     let before = file.metadata()?.len();
     if before > 0 {
         use std::os::unix::fs::FileExt;
@@ -753,6 +763,20 @@ mod tests {
             Content::OneOf(vec![(Variant([1; 16]), [0xab; 16])])
         );
         assert_eq!(log.content(&Stamp { size: 99, ..stamp }), Content::Foreign);
+    }
+
+    #[test]
+    fn a_hard_linked_copy_of_the_log_is_left_alone() {
+        let dir = std::env::temp_dir().join(format!("objguard-claims-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (log, copy) = (dir.join("claims"), dir.join("copy"));
+        append(&log, &sample()).unwrap();
+        std::fs::hard_link(&log, &copy).unwrap();
+        append(&log, &sample()).unwrap();
+        append(&log, &sample()).unwrap();
+        assert_eq!(Log::read(&log).unwrap().entries.len(), 6);
+        assert_eq!(Log::read(&copy).unwrap().entries, sample());
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

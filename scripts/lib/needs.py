@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,9 @@ FOR_TESTS = (
     of_programs("ccache", "ccache", "objguard in front of ccache", "ccache"),
     of_programs("distcc", "distcc", "objguard in front of distcc, two servers on loopback", "distcc", "distccd"),
     of_programs("strace", "strace", "tests of the system calls made", "strace"),
+    of_programs("python3-dbg", "python3-dbg", "several Python implementations at once", "python3-dbg"),
+    Need("numpy.distutils", "no package: Python before 3.12", "numpy.distutils", lambda: sys.version_info < (3, 12)),
+    of_programs("pypy3", "pypy3 and pypy3-dev", "several Python implementations at once", "pypy3"),
 )
 
 # System packages that known sdists need, as (Debian package, how to see that it is there).
