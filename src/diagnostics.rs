@@ -9,8 +9,15 @@ use std::io::IsTerminal;
 
 use crate::command::{Colour, Dialect};
 
+/// `major`: the compiler's major version, 0 if it isn't known.
+///
 /// Whether `-fdiagnostics-color=always` stands for what the compiler would do by itself with our stderr.
-pub fn wants_colour(user: Colour, dialect: Dialect, environment: &[(OsString, OsString)]) -> bool {
+pub fn wants_colour(
+    user: Colour,
+    dialect: Dialect,
+    major: u32,
+    environment: &[(OsString, OsString)],
+) -> bool {
     if user != Colour::Default || !std::io::stderr().is_terminal() {
         return false;
     }
@@ -21,7 +28,11 @@ pub fn wants_colour(user: Colour, dialect: Dialect, environment: &[(OsString, Os
     match dialect {
         // gcc ignores NO_COLOR; an empty GCC_COLORS says no.
         Dialect::Gcc => variable("GCC_COLORS").is_none_or(|v| !v.is_empty()),
-        Dialect::Clang => !terminal.is_empty() && variable("NO_COLOR").is_none_or(|v| v.is_empty()),
+        // clang 14 doesn't know NO_COLOR, 19 does (compiler-options.md, F).
+        Dialect::Clang => {
+            let refused = variable("NO_COLOR").is_some_and(|v| !v.is_empty());
+            !terminal.is_empty() && (!refused || (1..15).contains(&major))
+        }
     }
 }
 

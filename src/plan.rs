@@ -28,9 +28,6 @@ pub struct Additions<'a> {
 /// The words of a staged compile.
 pub fn compile(compile: &Compile, add: Additions<'_>) -> Vec<OsString> {
     let mut out = Vec::with_capacity(compile.words.args.len() + 12);
-    if add.colour {
-        out.push("-fdiagnostics-color=always".into());
-    }
     let end = compile.append_at;
     copy_with_output(
         &mut out,
@@ -38,6 +35,10 @@ pub fn compile(compile: &Compile, add: Additions<'_>) -> Vec<OsString> {
         compile.output_words.as_ref(),
         OsStr::from_bytes(add.object),
     );
+    if add.colour {
+        // Last, as the user may have asked for `auto`.
+        out.push("-fdiagnostics-color=always".into());
+    }
     if let Some(depfile) = add.depfile {
         if compile.depfile.is_none() {
             out.push("-MD".into());

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 
 use crate::signals;
 
@@ -78,6 +78,8 @@ pub struct Outcome {
     pub stderr: Vec<u8>,
     /// There was more than is kept.
     pub overflow: bool,
+    /// Something came on the standard output that was passed on.
+    pub printed: bool,
 }
 
 /// Files in the place of the command's standard input and output; `None`: they are ours.
@@ -87,6 +89,10 @@ pub struct Redirect {
     pub stdin: Option<File>,
     /// Written by the command.
     pub stdout: Option<File>,
+    /// Standard output goes the way of stderr: they are one file, and what is written to both keeps its order.
+    pub together: bool,
+    /// Standard output is passed on as it comes, and looked at.
+    pub tee: bool,
 }
 
 /// More stderr than this (bytes) is passed on but not kept for a replay.
@@ -133,10 +139,23 @@ impl Invocation<'_> {
         if let Some(file) = redirect.stdout {
             command.stdout(file);
         }
+        let mut pipes = Vec::new();
+        if redirect.tee {
+            let (reader, writer) = io::pipe()?;
+            command.stdout(writer);
+            pipes.push((Stream::Stdout, reader));
+        }
         if stderr != Stderr::Inherit {
-            command.stderr(Stdio::piped());
+            let (reader, writer) = io::pipe()?;
+            if redirect.together {
+                command.stdout(writer.try_clone()?);
+            }
+            command.stderr(writer);
+            pipes.push((Stream::Stderr, reader));
         }
         let mut child = command.spawn()?;
+        // It holds the other end of the pipe.
+        drop(command);
         signals::set_child(child.id() as i32);
         let mut sink = Sink {
             live: stderr == Stderr::Tee,
@@ -144,11 +163,9 @@ impl Invocation<'_> {
             kept: Vec::new(),
             line: Vec::new(),
             overflow: false,
+            printed: false,
         };
-        let early = match stderr {
-            Stderr::Inherit => None,
-            _ => drain(&mut child, &mut sink)?,
-        };
+        let early = drain(&mut child, pipes, &mut sink)?;
         let status = match early {
             Some(status) => status,
             None => child.wait()?,
@@ -159,47 +176,62 @@ impl Invocation<'_> {
             ended: status.into(),
             stderr: sink.kept,
             overflow: sink.overflow,
+            printed: sink.printed,
         })
     }
 }
 
 /// Reads the child's stderr to its end. A daemon that the compiler left behind may hold the pipe open for hours (sccache), so
 /// the child's own end is looked at now and then; its status is returned if it was seen so.
-fn drain(child: &mut Child, sink: &mut Sink<'_>) -> io::Result<Option<ExitStatus>> {
-    let Some(mut pipe) = child.stderr.take() else {
-        return Ok(None);
-    };
+fn drain(
+    child: &mut Child,
+    mut pipes: Vec<(Stream, io::PipeReader)>,
+    sink: &mut Sink<'_>,
+) -> io::Result<Option<ExitStatus>> {
     let mut chunk = [0u8; 16 * 1024];
     let mut ended = None;
-    loop {
-        let mut poll = libc::pollfd {
-            fd: pipe.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one valid pollfd.
-        let ready = unsafe { libc::poll(&mut poll, 1, 100) };
-        match ready {
-            0 => {
-                if ended.is_some() {
-                    return Ok(ended);
-                }
-                ended = child.try_wait()?;
+    while !pipes.is_empty() {
+        let mut polls: Vec<libc::pollfd> = pipes
+            .iter()
+            .map(|(_, pipe)| libc::pollfd {
+                fd: pipe.as_raw_fd(),
+                events: libc::POLLIN,
+                revents: 0,
+            })
+            .collect();
+        // SAFETY: as many valid pollfds as are said.
+        let ready = unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, 100) };
+        if ready == 0 {
+            if ended.is_some() {
+                return Ok(ended);
             }
-            n if n < 0 => {
-                let e = io::Error::last_os_error();
-                if e.kind() != io::ErrorKind::Interrupted {
-                    return Err(e);
-                }
+            ended = child.try_wait()?;
+        } else if ready < 0 {
+            let e = io::Error::last_os_error();
+            if e.kind() != io::ErrorKind::Interrupted {
+                return Err(e);
             }
-            _ => match pipe.read(&mut chunk) {
-                Ok(0) => return Ok(ended),
-                Ok(n) => sink.take(&chunk[..n]),
+        }
+        for at in (0..pipes.len())
+            .rev()
+            .filter(|at| ready > 0 && polls[*at].revents != 0)
+        {
+            match pipes[at].1.read(&mut chunk) {
+                Ok(0) => drop(pipes.remove(at)),
+                Ok(n) => sink.take(pipes[at].0, &chunk[..n]),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
-            },
+            }
         }
     }
+    Ok(ended)
+}
+
+/// Where a piece of output came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Stdout,
+    Stderr,
 }
 
 struct Sink<'a> {
@@ -208,11 +240,18 @@ struct Sink<'a> {
     kept: Vec<u8>,
     line: Vec<u8>,
     overflow: bool,
+    printed: bool,
 }
 
 impl Sink<'_> {
     /// Whole lines go on at once: several compilers share a terminal.
-    fn take(&mut self, bytes: &[u8]) {
+    fn take(&mut self, stream: Stream, bytes: &[u8]) {
+        if stream == Stream::Stdout {
+            self.printed = true;
+            let mut out = io::stdout().lock();
+            let _ = out.write_all(bytes).and_then(|()| out.flush());
+            return;
+        }
         self.line.extend_from_slice(bytes);
         if let Some(end) = self.line.iter().rposition(|b| *b == b'\n') {
             let rest = self.line.split_off(end + 1);
@@ -263,6 +302,18 @@ fn replaced(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     }
     out.extend_from_slice(&text[at..]);
     out
+}
+
+/// Whether our standard output and standard error are one file.
+pub fn streams_are_one() -> bool {
+    let of = |fd: i32| {
+        // SAFETY: `stat` is zeroed plain data that fstat fills.
+        unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            (libc::fstat(fd, &mut stat) == 0).then_some((stat.st_dev, stat.st_ino))
+        }
+    };
+    matches!((of(1), of(2)), (Some(a), Some(b)) if a == b)
 }
 
 /// Writes to our stderr; one that is closed is no reason to fail.

@@ -333,7 +333,13 @@ impl<'a> Scan<'a> {
                 }
                 self.probe_flags.extend_from_slice(&args[words]);
             }
-            Effect::Colour => self.colour = Colour::UserSet,
+            Effect::Colour => {
+                // `auto` is what is done by default, and counts if it comes last.
+                self.colour = match value {
+                    b"auto" => Colour::Default,
+                    _ => Colour::UserSet,
+                };
+            }
             Effect::MessageFormat => {
                 self.colour = Colour::UserSet;
                 if value.ends_with(b"-file") {

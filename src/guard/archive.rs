@@ -434,6 +434,7 @@ impl<'a> Changing<'a> {
         let redirect = Redirect {
             stdin: input.as_ref().map(script::Input::start).transpose()?,
             stdout: None,
+            ..Redirect::default()
         };
         let stderr = if self.taken.is_empty() {
             Stderr::Inherit

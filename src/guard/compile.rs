@@ -1,7 +1,7 @@
 //! A guarded compile: skip it if a variant can stand for it, else run it in scratch and publish what it gives.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -149,7 +149,12 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
             None => placement(session, command, &identity),
         },
         never: refusal.or_else(|| never_skipped(session, command, &identity)),
-        coloured: diagnostics::wants_colour(command.colour, dialect, session.environment),
+        coloured: diagnostics::wants_colour(
+            command.colour,
+            dialect,
+            identity.version.0,
+            session.environment,
+        ),
         identity: &identity,
         began: Instant::now(),
     };
@@ -354,23 +359,27 @@ impl Guarded<'_> {
         if !at_path && held.kept(&wanted).is_none() {
             return Ok(Err(Dirty::ObjectLost));
         }
-        if let (Some(request), Some(text)) = (&self.command.depfile, &record.depfile) {
-            restore(&request.file, text)?;
+        let mut restored = None;
+        if let (Some(request), Some(text)) = (&self.command.depfile, &record.depfile)
+            && restore(&request.file, text)?
+        {
+            restored = Some(&request.file);
         }
         let how = if at_path {
             How::Skipped
         } else {
             self.republish(&mut held, &wanted)?
         };
-        if self.settle_path(&hit)?
-            && let Some(request) = self
-                .command
-                .depfile
-                .as_ref()
-                .filter(|_| record.depfile.is_some())
-        {
-            let file = &request.file;
-            scratch::utimens(file, None).map_err(cannot("touch", file))?;
+        let touched = self.settle_path(&hit)?;
+        let depfile = self
+            .command
+            .depfile
+            .as_ref()
+            .filter(|_| record.depfile.is_some());
+        let object = Stamp::of(&self.target.path).map_err(cannot("read", &self.target.path))?;
+        // Written before the object, as by the compiler: not newer than it, and not older than what it lists.
+        if let Some(file) = restored.or(depfile.filter(|_| touched).map(|d| &d.file)) {
+            scratch::utimens(file, Some(object.mtime)).map_err(cannot("touch", file))?;
         }
         held.claim(&wanted, how, &self.session.lineage)
             .map_err(cannot("write", &self.state.claims()))?;
@@ -650,7 +659,7 @@ impl Guarded<'_> {
         if outcome.overflow {
             never.get_or_insert_with(|| "its diagnostics are too long to keep".into());
         }
-        if fs::metadata(scratch.path("stdout".as_ref())).is_ok_and(|m| m.len() > 0) {
+        if outcome.printed {
             never.get_or_insert_with(|| "it prints to stdout".into());
         }
         let mut sides = Vec::new();
@@ -918,7 +927,7 @@ impl Unrecorded<'_> {
         };
         let dialect = self.session.dialect;
         let coloured =
-            diagnostics::wants_colour(self.command.colour, dialect, self.session.environment);
+            diagnostics::wants_colour(self.command.colour, dialect, 0, self.session.environment);
         let Ran {
             outcome,
             object,
@@ -967,11 +976,6 @@ impl Staged<'_> {
         self.scratch.path("d".as_ref())
     }
 
-    /// What the compiler wrote to stdout: nothing, as a rule (`.print` of the assembler).
-    fn printed(&self) -> PathBuf {
-        self.scratch.path("stdout".as_ref())
-    }
-
     /// Runs the compiler. The inner error: why the command must run as written instead.
     fn run(&self, names: bool, colour: bool, depfile: bool) -> anyhow::Result<Result<Ran, String>> {
         let folder = self.scratch.path("o".as_ref());
@@ -1004,11 +1008,11 @@ impl Staged<'_> {
             self.command.output.as_os_str().as_bytes().to_vec(),
         )];
         let invocation = self.session.invocation(args);
-        let printed = self.printed();
-        let stdout = File::create(&printed).map_err(cannot("create", &printed))?;
+        let together = process::streams_are_one();
         let redirect = Redirect {
-            stdin: None,
-            stdout: Some(stdout),
+            together,
+            tee: !together,
+            ..Redirect::default()
         };
         let outcome = match invocation.run_with(redirect, Stderr::Tee, &rewrite) {
             Ok(outcome) => outcome,
@@ -1017,9 +1021,6 @@ impl Staged<'_> {
             }
             Err(e) => return Err(cannot("run", &self.session.compiler.program)(e)),
         };
-        if let Ok(mut text) = File::open(&printed) {
-            let _ = io::copy(&mut text, &mut io::stdout().lock());
-        }
         let made = fs::symlink_metadata(&object)
             .ok()
             .filter(|m| m.is_file())
@@ -1113,12 +1114,13 @@ fn variant(key: &Key, collected: &Collected, unique: bool) -> Variant {
     Variant(request::truncate(&hasher))
 }
 
-/// Writes a depfile again as the compile would have, unless it is there as it should be.
-fn restore(file: &Path, text: &[u8]) -> anyhow::Result<()> {
+/// Writes a depfile again as the compile would have, unless it is there as it should be; says whether it had to.
+fn restore(file: &Path, text: &[u8]) -> anyhow::Result<bool> {
     if fs::read(file).is_ok_and(|there| there == text) {
-        return Ok(());
+        return Ok(false);
     }
-    scratch::write_atomically(file, text, 0o666).map_err(cannot("write", file))
+    scratch::write_atomically(file, text, 0o666).map_err(cannot("write", file))?;
+    Ok(fs::metadata(file).is_ok_and(|m| m.is_file()))
 }
 
 fn side_of(path: &Path) -> io::Result<Option<Side>> {

@@ -229,8 +229,8 @@ impl Linking<'_> {
         }
         let hold = !self.taken.is_empty();
         let dialect = self.session.dialect;
-        let colour =
-            hold && diagnostics::wants_colour(Colour::Default, dialect, self.session.environment);
+        let colour = hold
+            && diagnostics::wants_colour(Colour::Default, dialect, 0, self.session.environment);
         let mut args = plan::link(
             self.command,
             staged.then_some(output.as_path()),

@@ -49,6 +49,7 @@ fn as_written(session: &Session<'_>, input: &Input) -> anyhow::Result<Done> {
     let redirect = Redirect {
         stdin: Some(input.start()?),
         stdout: None,
+        ..Redirect::default()
     };
     let run = session
         .as_written()
