@@ -209,6 +209,10 @@ pub fn write_atomically(to: &Path, content: &[u8], mode: u32) -> io::Result<()> 
     if existing.as_ref().is_some_and(|m| !m.is_file()) {
         return OpenOptions::new().write(true).open(to)?.write_all(content);
     }
+    if existing.is_none() && fs::symlink_metadata(to).is_ok_and(|m| m.is_symlink()) {
+        // It points to nothing yet: the file appears where it points.
+        return fs::write(to, content);
+    }
     let resolved = fs::canonicalize(to).unwrap_or_else(|_| to.to_owned());
     let mut hidden = OsString::from(TRANSIENT_PREFIX);
     hidden.push(format!(

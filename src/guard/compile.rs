@@ -1071,11 +1071,18 @@ impl Staged<'_> {
         if text == NOTHING {
             return Ok(());
         }
-        match fs::symlink_metadata(to) {
-            Err(_) => {
-                scratch::publish(made, to).or_else(|_| scratch::write_atomically(to, &text, 0o666))
+        let written = Stamp::of(made).map_or(i64::MAX, |s| s.mtime);
+        let copy = || {
+            scratch::write_atomically(to, &text, 0o666)?;
+            // As old as the compiler's: not newer than the object.
+            match fs::metadata(to) {
+                Ok(meta) if meta.is_file() => scratch::utimens(to, Some(written)),
+                _ => Ok(()),
             }
-            Ok(_) => scratch::write_atomically(to, &text, 0o666),
+        };
+        match fs::symlink_metadata(to) {
+            Err(_) => scratch::publish(made, to).or_else(|_| copy()),
+            Ok(_) => copy(),
         }
         .map_err(cannot("write", to))
     }
