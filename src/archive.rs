@@ -44,6 +44,8 @@ pub enum Verdict {
     Change(Vec<Archive>),
     /// `ar -M`: what is done stands in a script on standard input.
     Script,
+    /// The content of members is taken out of an archive: `x`, `p`.
+    TakeOut(Box<Archive>),
     /// Nothing is changed, or it isn't understood: runs as written.
     PassThrough(Aside),
 }
@@ -55,7 +57,7 @@ pub enum Operation {
     Replace,
     /// `q`: files are added behind what is there.
     Append,
-    /// `d`, `m`, `s`, ranlib: no files are read.
+    /// `d`, `m`, `s`, ranlib; `x`, `p`: no files become members.
     Rearrange,
 }
 
@@ -102,7 +104,7 @@ impl Archive {
 /// Why a command runs as written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Aside {
-    /// It only reads (`t`, `x`, `p`), or asks for the version or help.
+    /// It only lists, or asks for the version or help.
     Reads,
     /// No operation, or no archive: the archiver will say so.
     Incomplete,
@@ -249,7 +251,8 @@ fn ar(words: &Words) -> Result<Verdict, Aside> {
         // `ts` prints, and makes the index first.
         b"" | b"t" if letters.index => Operation::Rearrange,
         b"" => return Err(Aside::Incomplete),
-        b"p" | b"t" | b"x" => return Err(Aside::Reads),
+        b"t" => return Err(Aside::Reads),
+        b"p" | b"x" => Operation::Rearrange,
         _ => return Err(Aside::Several),
     };
     let values = usize::from(letters.place) + usize::from(letters.count);
@@ -263,7 +266,7 @@ fn ar(words: &Words) -> Result<Verdict, Aside> {
         (false, true) => Some(WHOLE_NAMES),
         _ => None,
     };
-    Ok(Verdict::Change(vec![Archive {
+    let one = Archive {
         words: words.clone(),
         archive,
         operation,
@@ -271,7 +274,11 @@ fn ar(words: &Words) -> Result<Verdict, Aside> {
         newer_only,
         verbose: letters.verbose || letters.operations == b"t",
         in_place,
-    }]))
+    };
+    Ok(match letters.operations.as_slice() {
+        b"p" | b"x" => Verdict::TakeOut(Box::new(one)),
+        _ => Verdict::Change(vec![one]),
+    })
 }
 
 fn ranlib(words: &Words) -> Result<Verdict, Aside> {

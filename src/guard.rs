@@ -27,7 +27,7 @@ mod link;
 mod lookup;
 mod taken;
 
-pub use archive::{archive, archive_script};
+pub use archive::{archive, archive_script, take_out};
 pub use compile::compile;
 pub use generate::{Surroundings, generate};
 pub use held::Held;

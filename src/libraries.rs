@@ -87,43 +87,52 @@ fn archives_only(link: &Link) -> Vec<bool> {
     let whole = words
         .iter()
         .any(|w| matches!(w.as_bytes(), b"-static" | b"--static" | b"-static-pie"));
-    let mut now = whole;
-    // (word, piece) in which the state begins to hold.
-    let mut changes: Vec<(usize, usize, bool)> = Vec::new();
+    // The word and piece from which on it holds.
+    let mut states: Vec<((usize, usize), bool)> = vec![((0, 0), whole)];
+    let mut pushed = Vec::new();
+    let mut see = |at: (usize, usize), word: &[u8]| {
+        let now = states.last().is_some_and(|(_, now)| *now);
+        match switch(word) {
+            Some(Switch::To(state)) => states.push((at, state)),
+            Some(Switch::Push) => pushed.push(now),
+            Some(Switch::Pop) => states.push((at, pushed.pop().unwrap_or(now))),
+            None => {}
+        }
+    };
     for (n, word) in words.iter().enumerate() {
         let word = word.as_bytes();
         if let Some(list) = word.strip_prefix(b"-Wl,") {
             for (piece, text) in list.split(|b| *b == b',').enumerate() {
-                changes.extend(switch(text).map(|on| (n, piece, on)));
+                see((n, piece), text);
             }
         } else if n > 0 && words[n - 1] == "-Xlinker" {
-            changes.extend(switch(word).map(|on| (n, 0, on)));
+            see((n, 0), word);
         }
     }
-    let mut changes = changes.into_iter().peekable();
-    let mut sorted: Vec<usize> = (0..link.libraries.len()).collect();
-    let place = |n: usize| {
-        let library = &link.libraries[n];
-        (library.word, library.piece.unwrap_or(0))
-    };
-    sorted.sort_by_key(|n| place(*n));
-    let mut only = vec![whole; link.libraries.len()];
-    for n in sorted {
-        while let Some((.., on)) = changes.next_if(|(word, piece, _)| (*word, *piece) < place(n)) {
-            now = on;
-        }
-        only[n] = now;
-    }
-    only
+    let only = link.libraries.iter().map(|library| {
+        let place = (library.word, library.piece.unwrap_or(0));
+        let before = states.iter().rev().find(|(at, _)| *at <= place);
+        before.is_some_and(|(_, state)| *state)
+    });
+    only.collect()
 }
 
-/// Whether a word for the linker turns shared libraries off (true) or on again.
-fn switch(word: &[u8]) -> Option<bool> {
+/// What a word for the linker does to the search for shared libraries.
+enum Switch {
+    /// Only archives (true), or both again.
+    To(bool),
+    Push,
+    Pop,
+}
+
+fn switch(word: &[u8]) -> Option<Switch> {
     match word {
         b"-Bstatic" | b"--Bstatic" | b"-dn" | b"-non_shared" | b"-static" | b"--static" => {
-            Some(true)
+            Some(Switch::To(true))
         }
-        b"-Bdynamic" | b"--Bdynamic" | b"-dy" | b"-call_shared" => Some(false),
+        b"-Bdynamic" | b"--Bdynamic" | b"-dy" | b"-call_shared" => Some(Switch::To(false)),
+        b"--push-state" | b"-push-state" => Some(Switch::Push),
+        b"--pop-state" | b"-pop-state" => Some(Switch::Pop),
         _ => None,
     }
 }
@@ -160,6 +169,10 @@ mod tests {
             ("m.o -La -Wl,-Bstatic,-lx,-Bdynamic -lx", &["0:a/libx.a"]),
             (
                 "m.o -La -Wl,-Bstatic -lx -Wl,-Bdynamic -lx",
+                &["0:a/libx.a"],
+            ),
+            (
+                "m.o -La -Wl,--push-state,-Bstatic -lx -Wl,--pop-state -lx",
                 &["0:a/libx.a"],
             ),
             ("m.o -La -Xlinker -Bstatic -lx", &["0:a/libx.a"]),

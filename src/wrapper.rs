@@ -166,6 +166,9 @@ fn archive(
     let all = match archive::parse(words, tool) {
         archive::Verdict::PassThrough(aside) => return Ok(Err(aside.to_string())),
         archive::Verdict::Script => return Ok(ended(guard::archive_script(session)?)),
+        archive::Verdict::TakeOut(archive) => {
+            return Ok(ended(guard::take_out(session, &archive)?));
+        }
         archive::Verdict::Change(all) => all,
     };
     if let [one] = all.as_slice() {

@@ -13,6 +13,7 @@ fn shown(tool: Tool, text: &str) -> String {
     match parse_with(&words(text), tool, &nothing) {
         Verdict::Script => "script".into(),
         Verdict::PassThrough(why) => why.to_string(),
+        Verdict::TakeOut(archive) => format!("out of {}", archive.path().display()),
         Verdict::Change(all) => {
             let one = |a: &Archive| {
                 let mut text = format!("{:?} {} <-", a.operation, a.path().display());
@@ -64,9 +65,9 @@ fn command_lines_of_ar() {
         ("-M", "script"),
         ("-v -M", "script"),
         ("t lib.a", "no archive is changed"),
-        ("x lib.a a.o", "no archive is changed"),
-        ("xo lib.a a.o", "no archive is changed"),
-        ("pv lib.a a.o", "no archive is changed"),
+        ("x lib.a a.o", "out of lib.a"),
+        ("xo lib.a a.o", "out of lib.a"),
+        ("-pN 2 lib.a a.o", "out of lib.a"),
         ("--version", "no archive is changed"),
         ("-V", "no archive is changed"),
         ("", "the operation or the archive is missing"),

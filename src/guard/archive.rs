@@ -91,6 +91,33 @@ pub fn archive(session: &Session<'_>, command: &Archive) -> anyhow::Result<Done>
     }
 }
 
+/// Takes members out of an archive: of the own lineage's, which may be a kept one.
+///
+/// # Errors
+/// It can't be known which one that is, or it is lost.
+pub fn take_out(session: &Session<'_>, command: &Archive) -> anyhow::Result<Done> {
+    let slot = Slot::word(command.archive, None);
+    let mut taken = Taken {
+        session,
+        output: command.path(),
+        verb: "read",
+        inputs: guarded([(Named::By(slot), command.path().to_owned())])?,
+    };
+    let choices = taken.choose()?;
+    let instead = taken.stand_ins(&choices);
+    if instead.is_empty() {
+        return Ok(Done::AsWritten(
+            "the archive at its path is the one to read".into(),
+        ));
+    }
+    signals::catch();
+    let invocation = session.invocation(plan::archive(&command.words.args, &instead));
+    let outcome = invocation
+        .run(Stderr::Tee, &taken.spelled(&instead))
+        .map_err(cannot("run", &session.compiler.program))?;
+    Ok(Done::Ended(outcome.ended))
+}
+
 /// Why an archive must be changed where it is.
 fn stays(target: &Target) -> Option<&'static str> {
     if members::is_thin(&target.path).unwrap_or(false) {

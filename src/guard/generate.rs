@@ -429,34 +429,31 @@ impl Generating<'_> {
     fn in_place(&self, why: &Dirty) -> anyhow::Result<Ended> {
         let mut scratch = self.outputs[0].scratch()?;
         let mut before = Vec::new();
-        for (n, output) in self.outputs.iter().enumerate() {
-            let folder = if n == 0 {
-                None
-            } else {
-                Some(output.scratch()?)
-            };
-            let copy = folder.as_ref().unwrap_or(&scratch).dir().join("before");
-            before.push(Before::save(&output.target.path, copy, folder)?);
+        for output in &self.outputs {
+            before.push(Before::save(output)?);
         }
         self.let_inputs_age(&mut scratch);
         let started = Instant::now();
         let ended = self.run(&self.generator.outputs);
         let took = started.elapsed().as_nanos() as u64;
-        let failed = !matches!(ended, Ok(Ended::Code(0))) || signals::caught().is_some();
-        if failed {
+        let made = || {
+            let mut all = self.outputs.iter();
+            all.try_for_each(|o| self.check_made(o, &o.target.path))
+        };
+        let ended = match ended {
+            Ok(Ended::Code(0)) if signals::caught().is_none() => made().map(|()| Ended::Code(0)),
+            other => other,
+        };
+        if !matches!(ended, Ok(Ended::Code(0))) {
             for (output, before) in self.outputs.iter().zip(&before) {
-                before.put_back(&output.target.path)?;
+                before.put_back(output)?;
             }
             let ended = ended?;
             self.event("fail", Some(why), None, took, 0, ended);
             return Ok(ended);
         }
-        let ended = ended?;
-        for output in &self.outputs {
-            self.check_made(output, &output.target.path)?;
-        }
         let read = self.read(&scratch)?;
-        for (output, before) in self.outputs.iter().zip(&before) {
+        for output in &self.outputs {
             let Some(state) = output.state() else {
                 continue;
             };
@@ -464,17 +461,12 @@ impl Generating<'_> {
             let record = self.record(path, &read, why, took, &scratch)?;
             let mut held =
                 Held::take(state, path).map_err(cannot("lock", &state.publish_lock()))?;
-            let wanted = wanted(&record, self.key);
-            if let Some((copy, _)) = &before.was {
-                held.keep_copy(copy, &wanted)
-                    .map_err(cannot("keep", path))?;
-            }
-            held.adopt(&wanted)
+            held.adopt(&wanted(&record, self.key))
                 .map_err(cannot("write", &state.claims()))?;
             self.claim(&mut held, state, &record, &scratch)?;
         }
-        self.event("in-place", Some(why), None, took, took, ended);
-        Ok(ended)
+        self.event("in-place", Some(why), None, took, took, Ended::Code(0));
+        Ok(Ended::Code(0))
     }
 
     /// Runs the command with these paths for its outputs, and the user's own standard input, output and error.
@@ -650,15 +642,24 @@ struct Read {
 
 /// An output as it was before the command ran in place.
 struct Before {
-    /// A copy, and the times and mode to give back; `None`: it wasn't there.
+    /// A copy, and the stamp of what it was made of; `None`: it wasn't there.
     was: Option<(PathBuf, Stamp)>,
-    _folder: Option<Scratch>,
+    _scratch: Scratch,
 }
 
 impl Before {
-    fn save(path: &Path, copy: PathBuf, folder: Option<Scratch>) -> anyhow::Result<Before> {
+    /// Saves the output, and notes that it may be half written from now on.
+    fn save(output: &Output) -> anyhow::Result<Before> {
+        let path = &output.target.path;
+        let scratch = output.scratch()?;
+        if let Some(state) = output.state() {
+            let mut held =
+                Held::take(state, path).map_err(cannot("lock", &state.publish_lock()))?;
+            held.open_path(&scratch).map_err(cannot("keep", path))?;
+        }
         let was = match Stamp::of(path) {
             Ok(stamp) => {
+                let copy = scratch.dir().join("before");
                 fs::copy(path, &copy).map_err(cannot("copy", path))?;
                 Some((copy, stamp))
             }
@@ -666,22 +667,32 @@ impl Before {
         };
         Ok(Before {
             was,
-            _folder: folder,
+            _scratch: scratch,
         })
     }
 
-    fn put_back(&self, path: &Path) -> anyhow::Result<()> {
-        let Some((copy, stamp)) = &self.was else {
-            return match fs::remove_file(path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path)(e)),
-                _ => Ok(()),
-            };
-        };
-        if Stamp::of(path).is_ok_and(|now| now.same_content(stamp)) {
-            return Ok(());
+    fn put_back(&self, output: &Output) -> anyhow::Result<()> {
+        let path = &output.target.path;
+        match &self.was {
+            None => match fs::remove_file(path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(cannot("remove", path)(e));
+                }
+                _ => {}
+            },
+            Some((_, stamp)) if Stamp::of(path).is_ok_and(|now| now.same_content(stamp)) => {}
+            Some((copy, stamp)) => {
+                scratch::utimens(copy, Some(stamp.mtime)).map_err(cannot("touch", copy))?;
+                scratch::publish(copy, path).map_err(cannot("write", path))?;
+            }
         }
-        scratch::utimens(copy, Some(stamp.mtime)).map_err(cannot("touch", copy))?;
-        scratch::publish(copy, path).map_err(cannot("write", path))
+        if let Some(state) = output.state() {
+            let mut held =
+                Held::take(state, path).map_err(cannot("lock", &state.publish_lock()))?;
+            held.close_path()
+                .map_err(cannot("write", &state.claims()))?;
+        }
+        Ok(())
     }
 }
 

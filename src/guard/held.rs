@@ -232,24 +232,6 @@ impl<'a> Held<'a> {
         link_or_copy(self.path, kept)
     }
 
-    /// Keeps what `copy` holds, if it is a variant of ours that somebody may still ask for: the path is about to hold `coming`,
-    /// written over it. The copy is used up.
-    pub fn keep_copy(&self, copy: &Path, coming: &Wanted) -> io::Result<()> {
-        let hash = inputs::hash_file(copy)?;
-        let published = self.log.publishes().rev().find(|p| p.hash == hash);
-        let Some(variant) = published.map(|p| p.variant) else {
-            return Ok(());
-        };
-        if variant == coming.variant || !self.worth_keeping(&variant, coming) {
-            return Ok(());
-        }
-        match fs::create_dir(self.state.kept_folder(&variant)) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-            _ => {}
-        }
-        scratch::publish(copy, &self.state.kept(&variant))
-    }
-
     fn worth_keeping(&self, variant: &Variant, coming: &Wanted) -> bool {
         let key = self.log.newest_publish(variant).map(|p| p.key);
         key != Some(coming.key) || self.asked_for().contains(variant)

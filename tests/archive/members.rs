@@ -258,3 +258,25 @@ fn an_installed_hard_link_is_left_alone() {
         std::fs::remove_file(space.path("installed.a")).expect("it was made");
     }
 }
+
+/// What is taken out of an archive comes from the own builder's.
+#[test]
+fn members_are_taken_out_of_the_own_archive() {
+    let space = sources("members_are_taken_out_of_the_own_archive");
+    let both = || {
+        compile(&space, "x", 12);
+        ar(&space, "rcs lib.a x.o").quiet();
+        another_builder(|| {
+            compile(&space, "x", 42);
+            ar(&space, "rcs lib.a x.o").quiet();
+        });
+    };
+    both();
+    std::fs::remove_file(space.path("x.o")).expect("it was compiled");
+    ar(&space, "x lib.a").quiet();
+    space.gcc("main.o x.o -o prog").quiet();
+    assert_eq!(space.run("prog"), "12");
+    both();
+    ar(&space, "x lib.a none.o").says(&["none.o"]);
+    assert_eq!(ar(&space, "t lib.a").success().stdout, "x.o\n");
+}
