@@ -492,7 +492,7 @@ fn what_is_in_effect() {
         ("-flto -fno-lto", false, false, Colour::Default),
         ("-fdiagnostics-color", false, false, Colour::UserSet),
         ("-fno-diagnostics-color", false, false, Colour::UserSet),
-        ("-fdiagnostics-color=auto", false, false, Colour::UserSet),
+        ("-fdiagnostics-color=auto", false, false, Colour::Default),
         ("-fdiagnostics-format=json", false, false, Colour::UserSet),
     ] {
         let compile = compile(Gcc, &format!("-c x.c {line}"));
