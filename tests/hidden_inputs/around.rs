@@ -313,14 +313,11 @@ fn the_processor() {
     assert_eq!(watched.compile(), 1);
     watched.space.settle();
     assert_eq!(watched.compile(), 0, "it is the same processor");
-    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let here = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let there = here.replace("flags\t\t:", "flags\t\t: unheard_of");
     let other = watched.space.aside("cpuinfo");
-    fs::write(
-        &other,
-        processor.replace("flags\t\t:", "flags\t\t: unheard_of"),
-    )
-    .expect("the folder is ours");
-    let elsewhere = |line: &str| {
+    let below = |processor: &str, line: &str| {
+        fs::write(&other, processor).expect("the folder is ours");
         let mut command = watched.space.command("unshare");
         command.args(["-m", "sh", "-c"]).arg(format!(
             "mount --bind {} /proc/cpuinfo && {line}",
@@ -328,29 +325,27 @@ fn the_processor() {
         ));
         command
             .env("OBJGUARD_CC", format!("'{COUNTING_CC}'"))
+            .env("REAL_CC", "gcc")
             .env("COUNT_LOG", watched.space.aside("count"));
         Outcome::of(command)
     };
-    if !or_say_so(
-        "the_processor",
-        elsewhere("grep -q unheard_of /proc/cpuinfo")
-            .status
-            .success(),
-        "no mount for a test's own /proc/cpuinfo",
-    ) {
+    let able = below(&there, "grep -q unheard_of /proc/cpuinfo").status;
+    let lacking = "no mount for a test's own /proc/cpuinfo";
+    if !or_say_so("the_processor", able.success(), lacking) {
         return;
     }
-    let before = watched.compiles();
-    elsewhere(&format!(
-        "{} -c -O2 -march=native x.c -o x.o",
-        crate::space::WRAPPER
-    ))
-    .success();
-    assert_eq!(
-        watched.compiles() - before,
-        1,
-        "another processor's object was taken"
-    );
+    let wrapper = crate::space::WRAPPER;
+    let line = format!("{wrapper} -c -O2 -march=native x.c -o x.o");
+    for (processor, compiles) in [(&here, 0), (&there, 1)] {
+        let before = watched.compiles();
+        below(processor, &line).success();
+        assert_eq!(
+            watched.compiles() - before,
+            compiles,
+            "with another processor: {}",
+            processor == &there
+        );
+    }
 }
 
 /// The option that names nothing of this doesn't care.
