@@ -7,10 +7,13 @@ call and changes nothing.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping
@@ -20,6 +23,8 @@ from say import Cannot, note
 
 COUNTING_CC = TOOLS / "counting-cc"
 COUNTING_CXX = TOOLS / "counting-c++"
+
+_PROGRAMS = ("objguard-cc", "objguard-c++", "objguard-ar", "objguard")
 
 # Settings of the caller's that would make a build another one.
 _DROPPED = (
@@ -100,7 +105,11 @@ class Calls:
 
 
 def build_objguard() -> Path:
-    """Build objguard in release mode and return a folder that has its programs under all their names."""
+    """Build objguard in release mode and return a folder that has its programs under all their names.
+
+    They are copies in a folder named after their content: another build, even while this one is in use, changes
+    nothing in it.
+    """
     note("building objguard (cargo build --release) …")
     # --locked would refuse a checkout without a lock file.
     locked = ["--locked"] if (ROOT / "Cargo.lock").exists() else []
@@ -110,17 +119,29 @@ def build_objguard() -> Path:
     wrapper = release / "objguard-cc"
     if not wrapper.exists():
         raise Cannot(f"cannot find `{wrapper}` after cargo build --release: does Cargo.toml still build it?")
-    folder = DEV / "bin"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("objguard-cc", "objguard-c++", "objguard-ar", "objguard"):
-        # One program answers to several names; which ones have a file of their own is cargo's business.
-        target = release / name if (release / name).exists() else wrapper
-        link = folder / name
-        if not link.is_symlink() or os.readlink(link) != str(target):
-            fresh = folder / f".{name}.{os.getpid()}"
-            fresh.symlink_to(target)
-            fresh.replace(link)
+    # One program answers to several names; which ones have a file of their own is cargo's business.
+    sources = {name: release / name if (release / name).exists() else wrapper for name in _PROGRAMS}
+    digest = hashlib.sha256(b"".join(sources[name].read_bytes() for name in _PROGRAMS)).hexdigest()[:12]
+    folder = DEV / "bin" / digest
+    if not folder.exists():
+        _forget_old(folder.parent)
+        fresh = folder.with_name(f".{digest}.{os.getpid()}")
+        fresh.mkdir(parents=True)
+        for name, source in sources.items():
+            shutil.copy2(source, fresh / name)
+        try:
+            fresh.rename(folder)
+        except OSError:  # another run was faster
+            shutil.rmtree(fresh)
+    os.utime(folder)
     return folder
+
+
+def _forget_old(folder: Path) -> None:
+    """Remove copies that nobody has used for a day."""
+    for old in folder.iterdir() if folder.exists() else ():
+        if time.time() - old.lstat().st_mtime > 24 * 3600:
+            old.unlink() if old.is_symlink() else shutil.rmtree(old, ignore_errors=True)
 
 
 def _cargo(arguments: list[str], quiet: bool = False, capture: bool = False) -> str:

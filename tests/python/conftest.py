@@ -1,7 +1,7 @@
 """Places, venvs and builds for the end-to-end tests; `scripts/test` runs them, or pytest in this folder.
 
 Each test has a folder below .objguard-dev/tests. It goes when the test passes; when it fails it stays, and the report
-names it and the script in it that repeats the test's last commands.
+names it, a script in it that repeats the test's builds, and the command that repeats the test.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def rounds(request: pytest.FixtureRequest) -> int:
     """How often a race is tried."""
-    return 3 if request.config.getoption("--quick") else 8
+    return 3 if request.config.getoption("--quick") else 6
 
 
 @pytest.fixture(scope="session")
@@ -209,7 +209,7 @@ def pytest_runtest_makereport(item: pytest.Item):
         repeat = space.folder / "repeat.sh"
         repeat.write_text("set -eux\n" + "\n".join(space.commands) + "\n")
         report.sections.append(
-            ("kept", f"folder: {space.folder}\nits commands again: sh {repeat}\nthis test: {_again(item)}")
+            ("kept", f"folder: {space.folder}\nits builds (not its edits) again: sh {repeat}\nthis test: {_again(item)}")
         )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from conftest import DISTINCT_COMPILES, VALUES, Space
+from places import TOOLS
 
 HEADER = "include/beta.h"  # read by lib/beta.c and src/one.c
 
@@ -169,6 +171,31 @@ def test_edited_between_builds_of_one_variant(space: Space, setuptools_version: 
     calls = space.build_ext("--force", jobs=2)
     assert calls.compiles == 4
     assert space.built("twins") == {"mod1.my_function": 20, "mod2.my_function": 49}
+
+
+@pytest.mark.parametrize("name, header", (("a.c", "sys/stat.h"), ("a.cpp", "cstddef")))
+def test_folders_made_meanwhile(space: Space, binaries: Path, name: str, header: str) -> None:
+    """setuptools makes build folders in the source tree, which `-I.` names, while other builders compile. The C
+    library's headers ask `__has_include` for names that could appear there; a new folder is none of them."""
+    fake = space.folder / "fake"
+    fake.mkdir()
+    (fake / "a.o.1").write_text("reached there\nwait go\nrun\n")
+    os.mkfifo(fake / "there")
+    os.mkfifo(fake / "go")
+    (space.tree / "temp").mkdir(parents=True)
+    (space.tree / name).write_text(f"#define _GNU_SOURCE 1\n#include <{header}>\nint a;\n")
+    settle(space)
+    env = space.ways["objguard"].environment(OBJGUARD_CC=str(TOOLS / "fake-cc"), FAKE_CC_DIR=str(fake))
+    command = [binaries / "objguard-cc", "-I.", "-c", name, "-o", "temp/a.o"]
+    with subprocess.Popen(command, cwd=space.tree, env=env) as compiling:
+        assert (fake / "there").read_text() == "a.o\n"
+        (space.tree / "build").mkdir()
+        (fake / "go").write_text("go\n")
+    assert compiling.returncode == 0
+    (space.tree / "dist").mkdir()
+    assert subprocess.run(command, cwd=space.tree, env=env, check=False).returncode == 0
+    compiles = [line for line in (fake / "log").read_text().splitlines() if line.startswith("compile")]
+    assert compiles == ["compile a.o"]
 
 
 @pytest.mark.parametrize("damage", ("removed", "truncated", "emptied", "foreign"))
