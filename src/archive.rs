@@ -312,7 +312,7 @@ fn ranlib(words: &Words) -> Result<Verdict, Aside> {
         Archive {
             words: Words {
                 args: kept.iter().map(|at| args[*at].clone()).collect(),
-                expanded: words.expanded,
+                files: words.files.clone(),
             },
             archive: kept.iter().position(|at| at == archive).unwrap_or(0),
             operation: Operation::Rearrange,

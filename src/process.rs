@@ -80,6 +80,8 @@ pub struct Outcome {
     pub overflow: bool,
     /// Something came on the standard output that was passed on.
     pub printed: bool,
+    /// Nobody reads our stderr: writing to it would have ended the command.
+    pub unread: bool,
 }
 
 /// Files in the place of the command's standard input and output; `None`: they are ours.
@@ -164,6 +166,7 @@ impl Invocation<'_> {
             line: Vec::new(),
             overflow: false,
             printed: false,
+            unread: false,
         };
         let early = drain(&mut child, pipes, &mut sink)?;
         let status = match early {
@@ -177,6 +180,7 @@ impl Invocation<'_> {
             stderr: sink.kept,
             overflow: sink.overflow,
             printed: sink.printed,
+            unread: sink.unread,
         })
     }
 }
@@ -241,6 +245,7 @@ struct Sink<'a> {
     line: Vec<u8>,
     overflow: bool,
     printed: bool,
+    unread: bool,
 }
 
 impl Sink<'_> {
@@ -270,7 +275,7 @@ impl Sink<'_> {
     fn emit(&mut self, text: &[u8]) {
         let text = rewritten(text, self.rewrite);
         if self.live {
-            say(&text);
+            self.unread |= !say(&text);
         }
         // What is held back must be complete; what was passed on need only be kept for a replay.
         if self.live && self.kept.len() + text.len() > KEPT_STDERR {
@@ -316,7 +321,8 @@ pub fn streams_are_one() -> bool {
     matches!((of(1), of(2)), (Some(a), Some(b)) if a == b)
 }
 
-/// Writes to our stderr; one that is closed is no reason to fail.
-pub fn say(text: &[u8]) {
-    let _ = io::stderr().lock().write_all(text);
+/// Writes to our stderr; one that is closed is no reason to fail. `false`: it is a pipe, and nobody reads it any more.
+pub fn say(text: &[u8]) -> bool {
+    let written = io::stderr().lock().write_all(text);
+    !written.is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Files inside files, deeper than this, are taken for a loop.
 const DEPTH: usize = 64;
@@ -26,8 +26,15 @@ const BYTES: usize = 64 << 20;
 pub struct Words {
     /// The words, without the program's name.
     pub args: Vec<OsString>,
-    /// Whether any of them came from a response file.
-    pub expanded: bool,
+    /// The response files that were read, in that order.
+    pub files: Vec<PathBuf>,
+}
+
+impl Words {
+    /// Whether any of the words came from a response file.
+    pub fn expanded(&self) -> bool {
+        !self.files.is_empty()
+    }
 }
 
 /// Why a response file can't be expanded here.
@@ -62,13 +69,12 @@ pub fn expand(
     if !args.iter().any(|arg| names_file(arg)) {
         return Ok(Words {
             args: args.to_vec(),
-            expanded: false,
+            files: Vec::new(),
         });
     }
     let mut expansion = Expansion {
         read,
         open: Vec::new(),
-        files: 0,
         bytes: 0,
         out: Words::default(),
     };
@@ -84,7 +90,6 @@ struct Expansion<'a> {
     read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     /// The files being expanded, outermost first.
     open: Vec<OsString>,
-    files: usize,
     bytes: usize,
     out: Words,
 }
@@ -109,16 +114,15 @@ impl Expansion<'_> {
                 }
                 Err(_) => return Err(refused("cannot be read")),
             };
-            self.files += 1;
             self.bytes += text.len();
             if self.open.iter().any(|open| open == name) {
                 return Err(refused("includes itself"));
             }
-            if self.open.len() >= DEPTH || self.files > FILES || self.bytes > BYTES {
+            if self.open.len() >= DEPTH || self.out.files.len() > FILES || self.bytes > BYTES {
                 return Err(refused("is one of too many"));
             }
             let inner = split(&text).map_err(refused)?;
-            self.out.expanded = true;
+            self.out.files.push(name.into());
             self.open.push(name.to_owned());
             self.words(&inner)?;
             self.open.pop();
@@ -249,7 +253,7 @@ mod tests {
             words,
             Words {
                 args: os(&["0", "1", "2", "3", "4", "5"]),
-                expanded: true
+                files: vec!["a".into(), "b".into()]
             }
         );
         let twice = expand_with(&[("b", b"x")], &["@b", "@b"]).unwrap();
@@ -263,7 +267,7 @@ mod tests {
             words,
             Words {
                 args: os(&["@x.c", "@", "a@b"]),
-                expanded: false
+                files: Vec::new()
             }
         );
     }

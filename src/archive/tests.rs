@@ -141,7 +141,7 @@ fn response_files_are_read() {
     let Verdict::Change(all) = parse_with(&words("rcs @list c.o"), Tool::Ar, &read) else {
         panic!("ar rcs changes an archive");
     };
-    assert!(all[0].words.expanded);
+    assert!(all[0].words.expanded());
     assert_eq!(all[0].words.args, ["rcs", "lib.a", "a b.o", "c.o"]);
     assert_eq!(all[0].members, [2, 3]);
 }

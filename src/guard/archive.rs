@@ -327,7 +327,7 @@ impl<'a> Changing<'a> {
         rewrite.push((bytes(&copy.path), bytes(command.path())));
         instead.push((Slot::word(command.archive, None), copy.path.clone()));
         let mut args = plan::archive(&words, &instead);
-        if command.words.expanded {
+        if command.words.expanded() {
             // gcc-ar looks at its first word.
             let rest = args.split_off(1);
             args.extend(respond(rest, scratch)?);

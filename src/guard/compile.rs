@@ -345,6 +345,12 @@ impl Guarded<'_> {
             Ok(hit) => hit,
             Err(dirty) => return Ok(Err(dirty)),
         };
+        if let Some(counts) = self.old_counts() {
+            return Ok(Err(Dirty::NeverSkipped(format!(
+                "a compile makes the counts in `{}` void",
+                counts.display()
+            ))));
+        }
         let record = &hit.record;
         let wanted = Wanted {
             variant: record.variant,
@@ -395,7 +401,9 @@ impl Guarded<'_> {
             // Only speed rests on it.
             let _ = record.save(&scratch.dir().join("record"), &self.state.record(&self.key));
         }
-        self.replay(record);
+        if !self.replay(record) {
+            return Ok(Ok(self.unread(waited)?));
+        }
         self.event(
             if how == How::Skipped {
                 "skip"
@@ -410,6 +418,19 @@ impl Guarded<'_> {
             record.took,
         );
         Ok(Ok(Done::Ended(Ended::Code(0))))
+    }
+
+    /// Counts of earlier runs of an instrumented program. gcc removes them as it writes new notes for the coverage, or gives the
+    /// notes another stamp, by which the counts are thrown away (gcc(1), `--coverage`; coverage.c).
+    fn old_counts(&self) -> Option<PathBuf> {
+        if self.session.dialect != Dialect::Gcc {
+            return None;
+        }
+        let notes = self.command.side_outputs.iter().map(|side| &side.path);
+        notes
+            .filter(|path| path.extension().is_some_and(|end| end == "gcno"))
+            .map(|path| path.with_extension("gcda"))
+            .find(|counts| counts.exists())
     }
 
     fn republish(&self, held: &mut Held<'_>, wanted: &Wanted) -> anyhow::Result<How> {
@@ -431,19 +452,10 @@ impl Guarded<'_> {
             fs::set_permissions(path, Permissions::from_mode(mode))
                 .map_err(cannot("set the mode of", path))?;
         }
-        let named = |word: &OsString| {
-            word.as_encoded_bytes()
-                .strip_prefix(b"@")
-                .map(OsStr::from_bytes)
-                .map(PathBuf::from)
-        };
-        let response_files = self
-            .session
-            .args
-            .iter()
-            .filter_map(named)
-            .filter_map(|p| Stamp::of(&p).ok());
+        let response_files = &self.command.words.files;
         let newest = response_files
+            .iter()
+            .filter_map(|p| Stamp::of(p).ok())
             .map(|s| s.mtime)
             .fold(hit.newest_input, i64::max);
         let older = newest > Stamp::from(&meta).mtime;
@@ -453,11 +465,22 @@ impl Guarded<'_> {
         Ok(older)
     }
 
-    fn replay(&self, record: &Record) {
+    /// Says again what the compiler said. `false`: nobody reads it.
+    fn replay(&self, record: &Record) -> bool {
         if record.coloured && !self.coloured {
-            process::say(&diagnostics::without_colour(&record.stderr));
-        } else if !record.stderr.is_empty() {
-            process::say(&record.stderr);
+            process::say(&diagnostics::without_colour(&record.stderr))
+        } else {
+            record.stderr.is_empty() || process::say(&record.stderr)
+        }
+    }
+
+    /// A compiler whose messages nobody reads dies of SIGPIPE in its own way, and its object with it.
+    fn unread(&self, waited: u64) -> anyhow::Result<Done> {
+        let why = "nobody reads its messages";
+        signals::catch();
+        match self.hold()? {
+            Some(held) => self.in_place(Dirty::NeverSkipped(why.into()), waited, held),
+            None => Ok(Done::AsWritten(why.into())),
         }
     }
 
@@ -539,6 +562,10 @@ impl Guarded<'_> {
         let took = started.elapsed().as_nanos() as u64;
         if signals::caught().is_some() {
             return Ok(self.interrupted());
+        }
+        if outcome.unread {
+            drop((scratch, held));
+            return self.unread(waited);
         }
         let depfile = run.depfile();
         let Some(object) = object.filter(|_| outcome.ended.ok()) else {
@@ -936,6 +963,9 @@ impl Unrecorded<'_> {
             Ok(ran) => ran,
             Err(why) => return Ok(Done::AsWritten(why)),
         };
+        if outcome.unread {
+            return Ok(Done::AsWritten("nobody reads its messages".into()));
+        }
         if removed {
             let _ = fs::remove_file(&self.target.path);
         }
@@ -1000,7 +1030,7 @@ impl Staged<'_> {
             names,
         };
         let mut args = plan::compile(self.command, add);
-        if self.command.words.expanded {
+        if self.command.words.expanded() {
             args = respond(args, self.scratch)?;
         }
         let rewrite = [(

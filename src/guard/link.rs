@@ -237,7 +237,7 @@ impl Linking<'_> {
             instead,
             colour,
         );
-        if self.command.words.expanded {
+        if self.command.words.expanded() {
             args = respond(args, scratch)?;
         }
         let mut rewrite = self.taken.spelled(instead);

@@ -6,6 +6,7 @@ use super::{Row, Side, row};
 
 const ASKS: &str = "it asks the compiler for information";
 const CHATTER: &str = "what it prints differs from run to run";
+const COUNTS: &str = "a compile removes the counts of earlier runs, and where they are isn't known";
 const DUMPS: &str = "it writes dumps beside the object";
 const TWICE: &str = "it compiles twice and compares";
 const INTERNAL: &str = "it belongs to the inside of the compiler";
@@ -141,7 +142,7 @@ pub(super) const ROWS: &[Row] = &[
     row("-fopt-info", FlagOrJoined, OptInfo),
     row("-fpost-ipa-mem-report", Flag, Never(CHATTER)),
     row("-fpre-ipa-mem-report", Flag, Never(CHATTER)),
-    row("-fprofile-dir=", Joined, Embeds),
+    row("-fprofile-dir=", Joined, Never(COUNTS)),
     row("-fprofile-exclude-files=", Joined, Plain),
     row("-fprofile-filter-files=", Joined, Plain),
     row(

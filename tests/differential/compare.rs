@@ -276,6 +276,10 @@ fn compare_order(
         if plain.default_change && !change_shows(plain) {
             continue;
         }
+        // An output that was there before the first run.
+        if written.contains(input) {
+            continue;
+        }
         for output in plain_seen.tree.keys().filter(|path| written.contains(path)) {
             let Some((plain_output, wrapped_output)) = both(output) else {
                 continue;

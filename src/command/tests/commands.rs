@@ -414,7 +414,7 @@ fn response_files_are_read_through_the_reader() {
     };
     assert_eq!(compile.output, Path::new("x y.o"));
     assert_eq!(compile.output_words, Some(3..5));
-    assert!(compile.words.expanded);
+    assert!(compile.words.expanded());
     let refused = parse_with(&words("-c x.c @dir"), Driver::C, Gcc, &read);
     assert_eq!(
         brief(&refused),
