@@ -66,15 +66,14 @@ impl Scanner {
         for at in self.has.find_iter(text) {
             if text[at..].starts_with(b"has_include") {
                 tested(text, at, at + "has_include".len(), &mut found);
-            } else if matches!(
-                {
-                    let (start, end) = identifier(text, at);
-                    &text[start..end]
-                },
-                b"__has_" | b"__has_i" | b"__has_in" | b"__has_inc" | b"__has_incl"
-            ) {
-                // Half of a pasted `__has_include`.
-                found.tests_unknown = true;
+            } else {
+                let (start, end) = identifier(text, at);
+                let half = matches!(
+                    &text[start..end],
+                    b"__has_" | b"__has_i" | b"__has_in" | b"__has_inc" | b"__has_incl"
+                );
+                // What is pasted behind `struct` is no `__has_include` of a condition: `struct __has_##_NTYPE` of libstdc++.
+                found.tests_unknown |= half && !names_a_type(&text[..start]);
             }
         }
         found
@@ -179,6 +178,16 @@ fn tested(text: &[u8], start: usize, end: usize, found: &mut Findings) {
     if !found.tested.contains(&name) {
         found.tested.push(name);
     }
+}
+
+/// Whether the identifier that follows `before` is the name of a class.
+fn names_a_type(before: &[u8]) -> bool {
+    let end = before.trim_ascii_end().len();
+    let blank = end < before.len();
+    let word = before[..end]
+        .rsplit(|b| !(b.is_ascii_alphanumeric() || *b == b'_'))
+        .next();
+    blank && matches!(word, Some(b"struct" | b"class"))
 }
 
 /// Whether the line is `#define …has_include…(x) __has_include(x)` or the head of such a definition: uses of that macro are
@@ -293,6 +302,9 @@ mod tests {
             (vec![b"a/b.h".to_vec(), b"c.h".to_vec()], false)
         );
         assert!(scan("#if __has_include(NAME)").tests_unknown);
+        assert!(scan("#define HAS(x) __has_##x").tests_unknown);
+        assert!(scan("#define HAS(x) my_struct __has_##x").tests_unknown);
+        assert!(!scan("#define HAS(x) struct __has_##x").tests_unknown);
         assert!(scan("#define HAS(x) __has_include(x)").tests_unknown);
         assert!(scan("#if CAT(__has_, include)(<a.h>)").tests_unknown);
         assert!(!scan("#if __has_attribute(x)").tests_unknown);

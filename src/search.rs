@@ -5,11 +5,12 @@
 //! the folders are watched. While their stamps stand, nothing can have appeared; when one moved, the names that were included
 //! are looked up in it, and a hit that wasn't there when the compile began is a reason to compile.
 
-use std::collections::{BTreeSet, HashSet};
-use std::ffi::OsStr;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::dirty::Dirty;
 use crate::inputs::Input;
@@ -187,12 +188,42 @@ impl Search {
     }
 }
 
-/// What `names` on the search path `roots` may have come or gone since `clock`: a file that did, or else a folder that changed
-/// since then. Objects are published to `changing` all the time, so what went from there isn't noticed.
+/// What lay in some folders at one time.
+#[derive(Debug, Default)]
+pub struct Listings(HashMap<PathBuf, HashSet<OsString>>);
+
+impl Listings {
+    /// A folder with more entries isn't listed.
+    const LONG: usize = 4096;
+
+    /// Lists the folders. One that isn't there has no entries; one that can't be read isn't listed.
+    pub fn of(folders: &[PathBuf]) -> Listings {
+        let listed = |folder: &PathBuf| match fs::read_dir(folder) {
+            Ok(entries) => {
+                let names: Result<HashSet<OsString>, _> = entries
+                    .take(Self::LONG + 1)
+                    .map(|e| Ok::<_, io::Error>(e?.file_name()))
+                    .collect();
+                Some((folder.clone(), names.ok().filter(|n| n.len() <= Self::LONG)?))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Some((folder.clone(), HashSet::new()))
+            }
+            Err(_) => None,
+        };
+        Listings(folders.iter().filter_map(listed).collect())
+    }
+}
+
+/// What of `names` on the search path `roots` may have come or gone since `clock`, when `before` was listed: a file that did; or a
+/// folder that changed, if it wasn't listed or the name leads further down. Builders make folders all the time, so that the change
+/// of a listed folder by itself tells nothing. Objects are published to `changing` all the time: if that wasn't listed, what went
+/// from there isn't noticed.
 pub fn moved_since(
     roots: &[PathBuf],
     names: &[Vec<u8>],
     changing: &Path,
+    before: &Listings,
     clock: i64,
 ) -> Option<PathBuf> {
     if names.is_empty() {
@@ -202,16 +233,32 @@ pub fn moved_since(
     let changing = of(changing);
     let young =
         |p: &Path| fs::symlink_metadata(p).is_ok_and(|m| !Stamp::from(&m).older_than(clock));
-    let candidates = roots
-        .iter()
-        .flat_map(|r| names.iter().map(move |n| r.join(OsStr::from_bytes(n))));
-    let came = candidates.into_iter().find(|p| young(p));
-    came.or_else(|| {
-        roots
-            .iter()
-            .find(|r| young(r) && of(r) != changing)
-            .cloned()
-    })
+    for root in roots {
+        let listed = before.0.get(root);
+        if listed.is_none() && young(root) && of(root) != changing {
+            return Some(root.clone());
+        }
+        for name in names {
+            let name = Path::new(OsStr::from_bytes(name));
+            let candidate = root.join(name);
+            if young(&candidate) {
+                return Some(candidate);
+            }
+            let first = match name.components().next() {
+                Some(Component::Normal(first)) => first,
+                // `..` and absolute names lead elsewhere.
+                _ => OsStr::new(""),
+            };
+            let went = listed.is_some_and(|l| l.contains(first))
+                && fs::symlink_metadata(root.join(first)).is_err();
+            let between = name.ancestors().skip(1);
+            let mut between = between.filter(|f| !f.as_os_str().is_empty());
+            if went || between.any(|f| young(&root.join(f))) {
+                return Some(candidate);
+            }
+        }
+    }
+    None
 }
 
 /// A watched folder whose stamp isn't the recorded one.

@@ -24,7 +24,7 @@ use crate::record::{Maker, Record, Side};
 use crate::request::{self, Key, Request, Variant};
 use crate::scan;
 use crate::scratch::{self, Scratch};
-use crate::search::{self, Search};
+use crate::search::{self, Listings, Search};
 use crate::signals;
 use crate::stamp::Stamp;
 use crate::state::{Distrust, Folder, ObjectState};
@@ -536,6 +536,7 @@ impl Guarded<'_> {
                 scratch.wait_until_after(stamp.ctime);
             }
         }
+        let before = Listings::of(&self.own_roots());
         let started = Instant::now();
         let run = Staged {
             session: self.session,
@@ -576,7 +577,7 @@ impl Guarded<'_> {
             run.publish_depfile(&depfile)?;
             return Ok(Done::Ended(outcome.ended));
         };
-        let made = self.examine(&outcome, &object, &scratch, &why, took)?;
+        let made = self.examine(&outcome, &object, &scratch, &before, &why, took)?;
         let held = match held {
             Some(held) => Some(held),
             None => self.hold()?,
@@ -644,6 +645,7 @@ impl Guarded<'_> {
         outcome: &Outcome,
         object: &Path,
         scratch: &Scratch,
+        before: &Listings,
         why: &Dirty,
         took: u64,
     ) -> anyhow::Result<Made> {
@@ -681,7 +683,7 @@ impl Guarded<'_> {
             scratch.clock(),
             self.folder.dev(),
         );
-        let search = self.search(&mut collected, scratch);
+        let search = self.search(&mut collected, scratch, before);
         never = never.or_else(|| collected.unusable.clone());
         if outcome.overflow {
             never.get_or_insert_with(|| "its diagnostics are too long to keep".into());
@@ -758,16 +760,31 @@ impl Guarded<'_> {
         }
     }
 
+    /// Where the search for headers begins, as far as the command line tells.
+    fn own_roots(&self) -> Vec<PathBuf> {
+        let mut roots = vec![folder_or_dot(self.command.source_path())];
+        if !self.command.forced_includes.is_empty() {
+            // Forced includes are looked for here, not in the source's folder (gcc(1), `-include`).
+            roots.push(PathBuf::from("."));
+        }
+        roots.extend(self.command.search.iter().map(|d| PathBuf::from(&d.dir)));
+        roots
+    }
+
     /// Looks around on the search path, and for precompiled headers on it.
-    fn search(&self, collected: &mut Collected, scratch: &Scratch) -> Search {
+    fn search(
+        &self,
+        collected: &mut Collected,
+        scratch: &Scratch,
+        before: &Listings,
+    ) -> Search {
         if !self.command.language.runs_preprocessor() {
             return Search {
                 clock: scratch.clock(),
                 ..Search::default()
             };
         }
-        let mut roots: Vec<PathBuf> = vec![folder_or_dot(self.command.source_path())];
-        roots.extend(self.command.search.iter().map(|d| PathBuf::from(&d.dir)));
+        let mut roots = self.own_roots();
         roots.extend(self.identity.include_dirs.iter().cloned());
         // `#include "…"` and `__has_include("…")` look beside the file they stand in first.
         let built_in = |p: &Path| self.identity.include_dirs.iter().any(|d| p.starts_with(d));
@@ -799,7 +816,7 @@ impl Guarded<'_> {
         }
         let mut probed = std::mem::take(&mut collected.findings.tested);
         let dir = self.target.folder();
-        if let Some(path) = search::moved_since(&roots, &probed, dir, scratch.clock()) {
+        if let Some(path) = search::moved_since(&roots, &probed, dir, before, scratch.clock()) {
             collected.unusable.get_or_insert(format!(
                 "`{}`, which `__has_include` may tell of, came or went while it was compiled",
                 path.display()

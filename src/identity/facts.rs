@@ -206,6 +206,34 @@ impl Inquiry<'_> {
         {
             self.facts.note_absence(&dir.join("specs"));
         }
+        // Of these gcc doesn't tell that they are missing.
+        for prefix in self.program_prefixes() {
+            for name in ["include", "include-fixed"] {
+                let mut joined = prefix.clone();
+                joined.push(name);
+                self.facts.note_absence(Path::new(&joined));
+                self.facts.note_absence(&Path::new(&prefix).join(name));
+            }
+        }
+    }
+
+    /// The values of `-B`: folders, or the beginnings of paths (gcc(1), Directory Options).
+    fn program_prefixes(&self) -> Vec<OsString> {
+        let Question {
+            compiler,
+            probe_flags,
+            ..
+        } = self.question;
+        let mut prefixes = Vec::new();
+        let mut words = compiler.words.iter().chain(*probe_flags);
+        while let Some(word) = words.next() {
+            match word.as_bytes().strip_prefix(b"-B") {
+                Some(b"") => prefixes.extend(words.next().cloned()),
+                Some(value) => prefixes.push(OsStr::from_bytes(value).to_owned()),
+                None => {}
+            }
+        }
+        prefixes
     }
 
     fn clang(&mut self, said: &Verbose) {
