@@ -204,11 +204,12 @@ impl Listings {
                     .take(Self::LONG + 1)
                     .map(|e| Ok::<_, io::Error>(e?.file_name()))
                     .collect();
-                Some((folder.clone(), names.ok().filter(|n| n.len() <= Self::LONG)?))
+                Some((
+                    folder.clone(),
+                    names.ok().filter(|n| n.len() <= Self::LONG)?,
+                ))
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Some((folder.clone(), HashSet::new()))
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Some((folder.clone(), HashSet::new())),
             Err(_) => None,
         };
         Listings(folders.iter().filter_map(listed).collect())

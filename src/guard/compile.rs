@@ -772,12 +772,7 @@ impl Guarded<'_> {
     }
 
     /// Looks around on the search path, and for precompiled headers on it.
-    fn search(
-        &self,
-        collected: &mut Collected,
-        scratch: &Scratch,
-        before: &Listings,
-    ) -> Search {
+    fn search(&self, collected: &mut Collected, scratch: &Scratch, before: &Listings) -> Search {
         if !self.command.language.runs_preprocessor() {
             return Search {
                 clock: scratch.clock(),
