@@ -16,6 +16,7 @@ import compilers
 import needs
 import setuptools_versions
 import venvs
+import wheel
 from places import DEV, ROOT
 from say import Cannot, note, run_main, table
 
@@ -137,6 +138,7 @@ def python(given: argparse.Namespace, env: dict[str, str]) -> Suite:
     note("\n== end-to-end tests in Python")
     venv = venvs.ensure("tests", ["pytest>=8,<10", "pytest-xdist>=3,<4"])
     env["OBJGUARD_TESTS_BIN"] = str(compilers.build_objguard())
+    env["OBJGUARD_TESTS_WHEEL"] = str(wheel.build_wheel())
     versions = setuptools_versions.VERSIONS[-1:] if given.quick else setuptools_versions.VERSIONS
     for version in versions:
         setuptools_versions.venv(version)

@@ -25,6 +25,7 @@ import compilers  # noqa: E402
 import modules  # noqa: E402
 import setuptools_versions  # noqa: E402
 import venvs  # noqa: E402
+import wheel as wheels  # noqa: E402
 from compilers import Calls, Compilers  # noqa: E402
 from places import DEV, PACKAGES  # noqa: E402
 
@@ -180,6 +181,13 @@ def binaries() -> Path:
     """The folder with objguard's programs: OBJGUARD_TESTS_BIN, else built now."""
     given = os.environ.get("OBJGUARD_TESTS_BIN")
     return Path(given) if given else compilers.build_objguard()
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Path:
+    """objguard's wheel, alone in its folder: OBJGUARD_TESTS_WHEEL, else built now."""
+    given = os.environ.get("OBJGUARD_TESTS_WHEEL")
+    return Path(given) if given else wheels.build_wheel()
 
 
 @pytest.fixture
