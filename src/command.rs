@@ -51,6 +51,8 @@ pub struct SearchDir {
     pub kind: SearchKind,
     /// The directory as written.
     pub dir: OsString,
+    /// The words that name it.
+    pub words: Range<usize>,
 }
 
 /// Where a command can run.

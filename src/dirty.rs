@@ -22,6 +22,8 @@ pub enum Dirty {
     Diagnostics,
     /// No file holds the variant any more.
     ObjectLost,
+    /// The build environment is another, and its path may matter: why.
+    Moved(String),
     /// A file that is written beside the object is missing or another.
     SideOutput(PathBuf),
 }
@@ -46,6 +48,10 @@ impl fmt::Display for Dirty {
             Dirty::Diagnostics => {
                 write!(f, "its warnings were made for another language or terminal")
             }
+            Dirty::Moved(why) => write!(
+                f,
+                "the build environment is another one, and may show: {why}"
+            ),
             Dirty::ObjectLost => write!(f, "no file holds the object any more"),
             Dirty::SideOutput(p) => write!(
                 f,

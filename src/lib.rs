@@ -14,7 +14,8 @@
 //!
 //! Planning is pure: `command`, `plan`, `request`, `evidence`, `depfile`, `scan` write nothing and spawn nothing.
 //! What is on disk has one owner each: `state` (the folder and its trust), `lock`, `record`, `claims`, `scratch` (staging and
-//! rename), `inputs` and `search` (what a compile read, and what it looked for in vain). `process` alone spawns.
+//! rename), `inputs` and `search` (what a compile read, and what it looked for in vain), `relocation` (build environments that
+//! come and go). `process` alone spawns.
 //! Arrows point one way: a module uses those named before it in this list, `guard` uses all of them, and nobody uses `guard`
 //! but `wrapper` and the command.
 //!
@@ -56,6 +57,7 @@ pub mod options;
 pub mod plan;
 pub mod process;
 pub mod record;
+pub mod relocation;
 pub mod request;
 pub mod response;
 pub mod scan;

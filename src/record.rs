@@ -3,7 +3,7 @@
 //! # Format
 //!
 //! ```text
-//! "OGREC02\n"   8 bytes: magic and version
+//! "OGREC03\n"   8 bytes: magic and version
 //! sum           32 bytes: BLAKE3 of the key of its request and of what follows
 //! body          fields in the order of `Record::write`
 //! ```
@@ -25,7 +25,7 @@ use crate::scratch;
 use crate::search::Search;
 use crate::stamp::Stamp;
 
-const MAGIC: &[u8; 8] = b"OGREC02\n";
+const MAGIC: &[u8; 8] = b"OGREC03\n";
 
 /// A file written beside the object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,6 +92,10 @@ pub struct Record {
     pub inputs: Vec<Input>,
     /// What was looked for in vain.
     pub search: Search,
+    /// The build environments in the include directories ([`crate::relocation::places`]).
+    pub places: Vec<PathBuf>,
+    /// Why it can't stand for a compile with other places; `None`: it can, or there are none.
+    pub bound: Option<String>,
 }
 
 impl Record {
@@ -236,6 +240,11 @@ impl Writer {
             self.out.extend_from_slice(&input.hash);
         }
         self.search(&r.search);
+        self.number(r.places.len() as u64);
+        for place in &r.places {
+            self.path(place);
+        }
+        self.optional(r.bound.as_deref().map(str::as_bytes));
     }
 
     fn search(&mut self, s: &Search) {
@@ -257,6 +266,7 @@ impl Writer {
             self.bytes(name);
         }
         self.out.extend_from_slice(&s.presence);
+        self.out.extend_from_slice(&s.mates);
         self.number(u64::from(s.tests_unknown));
         self.out.extend_from_slice(&s.clock.to_le_bytes());
     }
@@ -398,6 +408,11 @@ impl<'a> Reader<'a> {
                 })
             })?,
             search: self.search()?,
+            places: self.list(|r| r.path())?,
+            bound: match self.optional()? {
+                Some(why) => Some(text(why)?),
+                None => None,
+            },
         })
     }
 
@@ -412,6 +427,7 @@ impl<'a> Reader<'a> {
             roots: self.list(|r| r.path())?,
             probed: self.list(|r| r.bytes().map(<[u8]>::to_vec))?,
             presence: self.hash()?,
+            mates: self.hash()?,
             tests_unknown: self.flag()?,
             clock: self.time()?,
         })

@@ -8,6 +8,7 @@
 //! | version of this list | another objguard may hash otherwise |
 //! | compiler identity | an upgraded `cc1` behind an unchanged driver gives other objects |
 //! | words, but for where object and depfile go | they decide the rest |
+//! | of include directories in a build environment with a random name, its number for that | see [`relocation`] |
 //! | spelling of the output | `-MD`'s target, names of side files (only where there are any) |
 //! | working directory, as the compiler spells it | DW_AT_comp_dir, LTO streams, relative names (compiler-options.md, C) |
 //! | the variables in [`VARIABLES`] | include paths, tool paths, `__DATE__` (compiler-options.md, D3) |
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::Compile;
 use crate::identity::Identity;
+use crate::relocation;
 
 /// Hashes one request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -112,6 +114,8 @@ pub struct Request<'a> {
     pub directory: &'a Path,
     /// The environment.
     pub environment: &'a [(OsString, OsString)],
+    /// The build environments in its include directories ([`relocation::places`]).
+    pub places: &'a [PathBuf],
 }
 
 impl Request<'_> {
@@ -130,8 +134,12 @@ impl Request<'_> {
                 .as_ref()
                 .is_some_and(|r| r.contains(&n));
             let of_depfile = depfile.as_ref().is_some_and(|r| r.contains(&n));
-            if !of_output && !of_depfile {
-                item("word", word.as_bytes());
+            if of_output || of_depfile {
+                continue;
+            }
+            match relocation::placeless(compile, n, self.places) {
+                Some(word) => item("placeless word", &word),
+                None => item("word", word.as_bytes()),
             }
         }
         if compile.depfile.is_some() || !compile.side_outputs.is_empty() {
@@ -166,7 +174,8 @@ impl Request<'_> {
     }
 }
 
-fn relevant(name: &OsStr) -> bool {
+/// Whether the variable of this name is hashed.
+pub fn relevant(name: &OsStr) -> bool {
     let name = name.as_bytes();
     VARIABLES.iter().any(|v| v.as_bytes() == name)
         || PREFIXES.iter().any(|p| name.starts_with(p.as_bytes()))

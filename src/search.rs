@@ -28,6 +28,8 @@ pub struct Search {
     pub probed: Vec<Vec<u8>>,
     /// Digest of which of them were there.
     pub presence: [u8; 16],
+    /// Digest of what lay in build environments under a name that was included, and wasn't read ([`Search::mates_now`]).
+    pub mates: [u8; 16],
     /// A computed `__has_include`: any change in a watched folder counts.
     pub tests_unknown: bool,
     /// The file-system clock when the compile began (ns): what is older was there before.
@@ -71,6 +73,7 @@ impl Search {
             roots,
             probed,
             presence: [0; 16],
+            mates: [0; 16],
             tests_unknown,
             clock,
         };
@@ -79,8 +82,13 @@ impl Search {
     }
 
     /// Compares with the folders as they are now. One stat a watched folder if nothing moved.
-    /// `present`: device and inode of each input as it is now.
-    pub fn standing(&self, inputs: &[Input], present: &HashSet<(u64, u64)>) -> Standing {
+    /// `present`: device and inode of each input as it is now. In `places` names are compared, whatever their times.
+    pub fn standing(
+        &self,
+        inputs: &[Input],
+        present: &HashSet<(u64, u64)>,
+        places: &[PathBuf],
+    ) -> Standing {
         let mut moved = Vec::new();
         for (folder, before) in &self.watched {
             let now = Stamp::of(folder).ok().map(folder_stamp);
@@ -106,7 +114,10 @@ impl Search {
                 .unwrap_or_default();
             return Standing::Dirty(Dirty::Shadowed(name));
         }
-        if let Some(path) = self.newcomer(&moved, inputs, present) {
+        if self.mates_now(inputs, places) != self.mates {
+            return Standing::Dirty(Dirty::Shadowed(places[0].clone()));
+        }
+        if let Some(path) = self.newcomer(&moved, inputs, present, places) {
             return Standing::Dirty(Dirty::Shadowed(path));
         }
         let settled = settled_clock();
@@ -130,6 +141,7 @@ impl Search {
         moved: &[Moved<'_>],
         inputs: &[Input],
         present: &HashSet<(u64, u64)>,
+        places: &[PathBuf],
     ) -> Option<PathBuf> {
         let mut folders: BTreeSet<PathBuf> = self.roots.iter().cloned().collect();
         folders.extend(inputs.iter().map(|i| folder_of(&i.path)));
@@ -140,7 +152,7 @@ impl Search {
                     .iter()
                     .filter(|m| below(m.folder, &candidate))
                     .peekable();
-                if above.peek().is_none() {
+                if above.peek().is_none() || places.iter().any(|p| candidate.starts_with(p)) {
                     continue;
                 }
                 let Ok(meta) = fs::metadata(&candidate) else {
@@ -166,6 +178,40 @@ impl Search {
             }
         }
         None
+    }
+
+    /// Digest of the files below `places` (by number and name) that bear an included name, lie on the search path, and weren't read.
+    pub fn mates_now(&self, inputs: &[Input], places: &[PathBuf]) -> [u8; 16] {
+        if places.is_empty() {
+            return [0; 16];
+        }
+        let read: HashSet<(u64, u64)> = inputs
+            .iter()
+            .filter_map(|i| Stamp::of(&i.path).ok())
+            .map(|s| (s.dev, s.ino))
+            .collect();
+        let mut folders: BTreeSet<PathBuf> = self.roots.iter().cloned().collect();
+        folders.extend(inputs.iter().map(|i| folder_of(&i.path)));
+        let names = included_names(&folders, inputs);
+        let mut mates = BTreeSet::new();
+        for folder in &folders {
+            for candidate in names.iter().map(|n| folder.join(n)) {
+                let place = places
+                    .iter()
+                    .enumerate()
+                    .find_map(|(n, p)| Some((n, candidate.strip_prefix(p).ok()?.to_owned())));
+                let Some(place) = place else { continue };
+                if Stamp::of(&candidate).is_ok_and(|s| !read.contains(&(s.dev, s.ino))) {
+                    mates.insert(place);
+                }
+            }
+        }
+        let mut hasher = blake3::Hasher::new();
+        for (n, name) in mates {
+            hasher.update(&(n as u64).to_le_bytes());
+            request::tagged(&mut hasher, "mate", name.as_os_str().as_bytes());
+        }
+        request::truncate(&hasher)
     }
 
     fn presence_now(&self) -> [u8; 16] {

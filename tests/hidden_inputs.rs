@@ -9,6 +9,8 @@ mod appearing;
 mod around;
 #[path = "hidden_inputs/contents.rs"]
 mod contents;
+#[path = "hidden_inputs/environments.rs"]
+mod environments;
 #[path = "hidden_inputs/objects.rs"]
 mod objects;
 #[path = "hidden_inputs/racing.rs"]

@@ -309,7 +309,7 @@ impl<'a> Scan<'a> {
                     self.never(word, why);
                 }
             }
-            Effect::Search(kind) => self.search_dir(kind, value, word),
+            Effect::Search(kind) => self.search_dir(kind, value, words),
             Effect::Forced => self
                 .forced_includes
                 .push(OsStr::from_bytes(value).to_owned()),
@@ -436,7 +436,8 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn search_dir(&mut self, kind: SearchKind, dir: &[u8], word: usize) {
+    fn search_dir(&mut self, kind: SearchKind, dir: &[u8], words: Range<usize>) {
+        let word = words.start;
         if dir == b"-" && kind == SearchKind::Normal {
             self.in_place(word, "it splits the include path in two");
             return;
@@ -447,6 +448,7 @@ impl<'a> Scan<'a> {
         self.search.push(SearchDir {
             kind,
             dir: OsStr::from_bytes(dir).to_owned(),
+            words,
         });
     }
 

@@ -21,6 +21,7 @@ use crate::lock;
 use crate::plan::{self, Additions};
 use crate::process::{self, Ended, Outcome, Redirect, Stderr};
 use crate::record::{Maker, Record, Side};
+use crate::relocation;
 use crate::request::{self, Key, Request, Variant};
 use crate::scan;
 use crate::scratch::{self, Scratch};
@@ -127,12 +128,14 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
     let program: Vec<_> = std::iter::once(session.compiler.program.as_os_str())
         .chain(session.compiler.words.iter().map(OsString::as_os_str))
         .collect();
+    let places = relocation::places(command, &directory, session.environment);
     let request = Request {
         compile: command,
         identity: &identity,
         program: &program,
         directory: &directory,
         environment: session.environment,
+        places: &places,
     };
     let key = request.key();
     let refusal = depfile_refusal(command);
@@ -144,6 +147,7 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
         state: &state,
         key,
         directory: &directory,
+        places: &places,
         place: match refusal {
             Some(_) => Place::Here,
             None => placement(session, command, &identity),
@@ -268,6 +272,7 @@ struct Guarded<'a> {
     state: &'a ObjectState,
     key: Key,
     directory: &'a Path,
+    places: &'a [PathBuf],
     never: Option<String>,
     place: Place,
     coloured: bool,
@@ -341,6 +346,7 @@ impl Guarded<'_> {
             &self.key,
             self.session.environment,
             self.coloured,
+            self.places,
         ) {
             Ok(hit) => hit,
             Err(dirty) => return Ok(Err(dirty)),
@@ -683,7 +689,8 @@ impl Guarded<'_> {
             scratch.clock(),
             self.folder.dev(),
         );
-        let search = self.search(&mut collected, scratch, before);
+        let mut search = self.search(&mut collected, scratch, before);
+        search.mates = search.mates_now(&collected.inputs, self.places);
         never = never.or_else(|| collected.unusable.clone());
         if outcome.overflow {
             never.get_or_insert_with(|| "its diagnostics are too long to keep".into());
@@ -708,6 +715,7 @@ impl Guarded<'_> {
         if size == 0 {
             never.get_or_insert_with(|| "the object is empty".into());
         }
+        let bound = self.bound(&collected, object);
         let variant = variant(&self.key, &collected, never.is_some());
         let record = Record {
             variant,
@@ -733,6 +741,8 @@ impl Guarded<'_> {
             sides,
             inputs: collected.inputs,
             search,
+            places: self.places.to_vec(),
+            bound,
         };
         let depfile = self.command.depfile.is_some().then_some(depfile);
         Ok(Made {
@@ -745,6 +755,19 @@ impl Guarded<'_> {
             record,
             depfile,
         })
+    }
+
+    /// Why the object can't stand for a compile with other build environments in its include directories.
+    fn bound(&self, collected: &Collected, object: &Path) -> Option<String> {
+        let made = relocation::Made {
+            compile: self.command,
+            inputs: &collected.inputs,
+            built_in: &self.identity.include_dirs,
+            object,
+        };
+        (!self.places.is_empty())
+            .then(|| relocation::movable(&made, self.places).err())
+            .flatten()
     }
 
     fn maker(&self) -> Maker {

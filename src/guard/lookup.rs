@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
 
 use crate::dirty::Dirty;
 use crate::inputs::{self, Standing};
 use crate::record::Record;
+use crate::relocation;
 use crate::request::{self, Key};
 use crate::search;
 use crate::stamp::Stamp;
@@ -24,7 +26,7 @@ pub struct Hit {
 
 /// Looks for the record of `key` and compares all that it was made from with what is there now. Changes nothing.
 ///
-/// `coloured`: the caller's stderr wants colour.
+/// `coloured`: the caller's stderr wants colour. `places`: the build environments in the compile's include directories.
 ///
 /// # Errors
 /// The reason to compile.
@@ -33,9 +35,18 @@ pub fn lookup(
     key: &Key,
     environment: &[(OsString, OsString)],
     coloured: bool,
+    places: &[PathBuf],
 ) -> Result<Hit, Dirty> {
     let record = Record::read(&state.record(key)).ok_or(Dirty::NoRecord)?;
-    standing(record, environment, coloured)
+    if record.places == places {
+        return standing(record, environment, coloured);
+    }
+    if let Some(why) = &record.never {
+        return Err(Dirty::NeverSkipped(why.clone()));
+    }
+    let mut hit = standing(relocation::moved(record, places)?, environment, coloured)?;
+    hit.restamped = true;
+    Ok(hit)
 }
 
 /// [`lookup`] of a record that was read already. Relative names in it are looked up from the working directory.
@@ -87,7 +98,10 @@ pub fn standing(
             return Err(Dirty::SideOutput(side.path.clone()));
         }
     }
-    match record.search.standing(&record.inputs, &present) {
+    match record
+        .search
+        .standing(&record.inputs, &present, &record.places)
+    {
         search::Standing::Same => {}
         search::Standing::Settled(watched) => {
             restamped |= watched != record.search.watched;

@@ -260,14 +260,16 @@ fn joined_options_take_what_follows() {
         compile.search[0],
         SearchDir {
             kind: SearchKind::Normal,
-            dir: "-S".into()
+            dir: "-S".into(),
+            words: 1..3,
         }
     );
     assert_eq!(
         compile.search[1],
         SearchDir {
             kind: SearchKind::System,
-            dir: "x".into()
+            dir: "x".into(),
+            words: 7..8,
         }
     );
     assert_eq!(compile.forced_includes, ["y.h", "z.h"]);
