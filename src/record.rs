@@ -494,9 +494,12 @@ mod tests {
                 roots: vec!["inc".into()],
                 probed: vec![b"a.h".to_vec()],
                 presence: [3; 16],
+                mates: [4; 16],
                 tests_unknown: true,
                 clock: 42,
             },
+            places: vec!["/tmp/pip-build-env-0a1b2c3d".into()],
+            bound: Some("`__FILE__` in `p.h`".into()),
         }
     }
 
