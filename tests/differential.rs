@@ -4,6 +4,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `DIFFERENTIAL_ONLY` | only the cases whose title contains this text; their folders are kept |
+//! | `DIFFERENTIAL_SHARE` | `K/N`: one of N cases, from the Kth on, counted from 0 |
 //! | `DIFFERENTIAL_JOBS` | how many cases run at a time; twice the processors without it |
 //! | `DIFFERENTIAL_WRAPPER` | words put before the compiler instead of objguard, such as `ccache`; empty: the plain compiler against itself |
 //! | `DIFFERENTIAL_WITHOUT` | programs that needn't be there: the cases that need them are left out, and counted |
@@ -58,9 +59,13 @@ fn the_wrapper_cannot_be_told_from_the_compiler() {
     let cases = cases();
     let (cases, left_out) = without_excluded(cases);
     let only = env::var("DIFFERENTIAL_ONLY").ok();
+    let (part, parts) = share();
     let cases: Vec<Case> = cases
         .into_iter()
         .filter(|case| only.as_ref().is_none_or(|text| case.title().contains(text)))
+        .enumerate()
+        .filter(|(n, _)| n % parts == part)
+        .map(|(_, case)| case)
         .collect();
     assert!(!cases.is_empty(), "no case is called so");
     let base = base();
@@ -80,6 +85,23 @@ fn the_wrapper_cannot_be_told_from_the_compiler() {
         failed, 0,
         "cases in which the wrapper can be told from the compiler"
     );
+}
+
+/// `DIFFERENTIAL_SHARE=K/N`: every Nth case, from the Kth on, counted from 0. All without it.
+fn share() -> (usize, usize) {
+    let Ok(text) = env::var("DIFFERENTIAL_SHARE") else {
+        return (0, 1);
+    };
+    let numbers = text.split_once('/').map(|(k, n)| (k.parse(), n.parse()));
+    match numbers {
+        Some((Ok(k), Ok(n))) if k < n => {
+            say(&format!(
+                "DIFFERENTIAL_SHARE: one of {n} cases, from case {k} on"
+            ));
+            (k, n)
+        }
+        _ => panic!("DIFFERENTIAL_SHARE is `{text}`; it is two numbers, K/N, with K below N"),
+    }
 }
 
 /// The test itself is worth something only if it sees what a careless wrapper does.
