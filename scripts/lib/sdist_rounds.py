@@ -128,7 +128,7 @@ class Stress:
     def _compare(self, ways: Sequence[tuple[Compilers, str, bool]]) -> int:
         for old in [*self.folder.glob("failed-*"), *self.folder.glob("differs-*"), *self.folder.glob("truth*")]:
             old.unlink()
-        pristine = self._unpack(self._fetch())
+        pristine = self.unpack(self.fetch())
         venv = self._build_venv(pristine)
         truth = self._truth(venv, pristine)
         reference_calls = truth.rounds[0].calls
@@ -148,7 +148,8 @@ class Stress:
 
     # -- the sdist and its venv
 
-    def _fetch(self) -> Path:
+    def fetch(self) -> Path:
+        """The sdist, downloaded once."""
         sdists = DEV / "sdists" / f"{self.name}-{self.version}"
         found = _archives(sdists)
         if found:
@@ -185,7 +186,8 @@ class Stress:
         file.write_text(f"setuptools=={self.setuptools}\n")
         return {"PIP_CONSTRAINT": str(file), "PIP_BUILD_CONSTRAINT": str(file)}
 
-    def _unpack(self, archive: Path) -> Path:
+    def unpack(self, archive: Path) -> Path:
+        """The sdist's one folder, fresh from the archive."""
         scratch = self.folder / "unpacked"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()

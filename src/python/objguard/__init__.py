@@ -1,4 +1,4 @@
-"""objguard's Python side: where its programs are.
+"""objguard's Python side: where its programs are, and the plug-in for setuptools (`objguard.plugin`).
 
 The programs themselves, `objguard-cc` and its like, are no Python.
 """
