@@ -16,7 +16,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping
+from typing import Iterable, Mapping
 
 from places import DEV, ROOT, TOOLS
 from say import Cannot, note
@@ -124,7 +124,7 @@ def build_objguard() -> Path:
     digest = hashlib.sha256(b"".join(sources[name].read_bytes() for name in _PROGRAMS)).hexdigest()[:12]
     folder = DEV / "bin" / digest
     if not folder.exists():
-        _forget_old(folder.parent)
+        forget_old(folder.parent.iterdir() if folder.parent.exists() else ())
         fresh = folder.with_name(f".{digest}.{os.getpid()}")
         fresh.mkdir(parents=True)
         for name, source in sources.items():
@@ -137,9 +137,9 @@ def build_objguard() -> Path:
     return folder
 
 
-def _forget_old(folder: Path) -> None:
+def forget_old(copies: Iterable[Path]) -> None:
     """Remove copies that nobody has used for a day."""
-    for old in folder.iterdir() if folder.exists() else ():
+    for old in copies:
         if time.time() - old.lstat().st_mtime > 24 * 3600:
             old.unlink() if old.is_symlink() else shutil.rmtree(old, ignore_errors=True)
 

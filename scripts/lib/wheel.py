@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Mapping, Sequence
 
 import venvs
-from compilers import clean_environment
+from compilers import clean_environment, forget_old
 from places import DEV, ROOT
 from say import Cannot, note
 
@@ -27,7 +27,9 @@ def build_wheel() -> Path:
     try:
         wheel = into(scratch)
         folder = _BUILT / hashlib.sha256(wheel.read_bytes()).hexdigest()[:12]
+        forget_old(path for path in _BUILT.iterdir() if path.is_dir())
         folder.mkdir(exist_ok=True)
+        os.utime(folder)
         # Whoever builds the same at the same time puts the same there.
         return wheel.replace(folder / wheel.name)
     finally:
