@@ -22,8 +22,10 @@ pub enum Dirty {
     Diagnostics,
     /// No file holds the variant any more.
     ObjectLost,
-    /// The build environment is another, and its path may matter: why.
+    /// The build environment is another, and what would be restored is not what a compile gives now: why.
     Moved(String),
+    /// The build environment is another, and its path may matter to the object: why.
+    Bound(String),
     /// A file that is written beside the object is missing or another.
     SideOutput(PathBuf),
 }
@@ -48,7 +50,8 @@ impl fmt::Display for Dirty {
             Dirty::Diagnostics => {
                 write!(f, "its warnings were made for another language or terminal")
             }
-            Dirty::Moved(why) => write!(
+            Dirty::Moved(why) => write!(f, "the build environment is another one: {why}"),
+            Dirty::Bound(why) => write!(
                 f,
                 "the build environment is another one, and may show: {why}"
             ),

@@ -3,7 +3,7 @@
 //! # Format
 //!
 //! ```text
-//! "OGREC03\n"   8 bytes: magic and version
+//! "OGREC04\n"   8 bytes: magic and version
 //! sum           32 bytes: BLAKE3 of the key of its request and of what follows
 //! body          fields in the order of `Record::write`
 //! ```
@@ -25,7 +25,7 @@ use crate::scratch;
 use crate::search::Search;
 use crate::stamp::Stamp;
 
-const MAGIC: &[u8; 8] = b"OGREC03\n";
+const MAGIC: &[u8; 8] = b"OGREC04\n";
 
 /// A file written beside the object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,8 +94,20 @@ pub struct Record {
     pub search: Search,
     /// The build environments in the include directories ([`crate::relocation::places`]).
     pub places: Vec<PathBuf>,
-    /// Why it can't stand for a compile with other places; `None`: it can, or there are none.
-    pub bound: Option<String>,
+    /// Whether it can stand for a compile with other places.
+    pub bound: Bound,
+}
+
+/// Whether an object is bound to the build environment that it was made with ([`crate::relocation`]).
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub enum Bound {
+    /// Nothing in it tells; the preprocessed text has still to be looked at.
+    #[default]
+    Unknown,
+    /// It isn't.
+    Free,
+    /// It may be, and why.
+    To(String),
 }
 
 impl Record {
@@ -244,7 +256,14 @@ impl Writer {
         for place in &r.places {
             self.path(place);
         }
-        self.optional(r.bound.as_deref().map(str::as_bytes));
+        match &r.bound {
+            Bound::Unknown => self.number(0),
+            Bound::Free => self.number(1),
+            Bound::To(why) => {
+                self.number(2);
+                self.bytes(why.as_bytes());
+            }
+        }
     }
 
     fn search(&mut self, s: &Search) {
@@ -409,9 +428,11 @@ impl<'a> Reader<'a> {
             })?,
             search: self.search()?,
             places: self.list(|r| r.path())?,
-            bound: match self.optional()? {
-                Some(why) => Some(text(why)?),
-                None => None,
+            bound: match self.number()? {
+                0 => Bound::Unknown,
+                1 => Bound::Free,
+                2 => Bound::To(text(self.bytes()?)?),
+                _ => return None,
             },
         })
     }
@@ -499,7 +520,7 @@ mod tests {
                 clock: 42,
             },
             places: vec!["/tmp/pip-build-env-0a1b2c3d".into()],
-            bound: Some("`__FILE__` in `p.h`".into()),
+            bound: Bound::To("`__FILE__` in `p.h`".into()),
         }
     }
 

@@ -2,22 +2,20 @@
 //! that `-I` paths into it differ from build to build though nothing else does (pypa/build #655, asv #201, propcache #237).
 //!
 //! The folder is a *place*. In the request key a place in an include directory is replaced by its number, so that the record of the
-//! last build is found again; the record names the places it was made with, and [`movable`] decides once, after the compile,
-//! whether its object could be told from one made elsewhere:
+//! last build is found again; the record names the places it was made with. Whether its object could be told from one made
+//! elsewhere is settled in two steps:
 //!
-//! - The path may stand in the debug information: that names a folder which is gone when the build ends, this one as well as
-//!   the other. It may stand nowhere else in the object.
-//! - The path may come into a program by `__FILE__` and what is like it, spelled in a file of the place, or by a macro defined
-//!   anywhere and used there. Then the object may depend on it without holding it (`sizeof(__FILE__)`), and doesn't move. Only arguments
-//!   of functions known to print them ([`PRINTERS`]) are left to the look into the object.
-//! - Words other than include directories, relevant variables, and side outputs must not name the place.
+//! - After the compile ([`look_into`]): the path may stand in the object's debug information, as that names a folder which is gone when
+//!   the build ends, this one as well as the other. It, and pieces of it, may stand nowhere else in the object. Words other than
+//!   include directories, relevant variables, and side outputs must not name the place.
+//! - When another build asks for the first time ([`shows`]): the object may depend on a path without holding it
+//!   (`sizeof(__FILE__)`), so the source is preprocessed once, which takes a small part of a compile's time, and the places must not
+//!   show in the text. Only arguments of functions known to print them ([`PRINTERS`]) are left to the look into the object.
 //!
 //! A record that moves ([`moved`]) has its places exchanged in every path, in its depfile and in its diagnostics. What lies there
 //! counts by content, as everywhere, and what else lies there on the search path must be the same by name ([`crate::search::Search::mates`]).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -25,8 +23,7 @@ use object::{Object, ObjectSection};
 
 use crate::command::{Compile, Placement};
 use crate::dirty::Dirty;
-use crate::inputs::{self, Input};
-use crate::record::Record;
+use crate::record::{Bound, Record};
 use crate::request;
 
 /// How the folders begin that are made for one build: pip's, build's (`DefaultIsolatedEnv`), pdm's.
@@ -34,8 +31,18 @@ const PREFIXES: [&[u8]; 3] = [b"pip-build-env-", b"build-env-", b"pdm-build-env-
 /// The random part of such a name has at least this many bytes; Python's tempfile makes eight.
 const RANDOM: usize = 6;
 
-/// Functions, and macros that end in one, that hand a file's name to nothing but a message.
-const PRINTERS: [&[u8]; 2] = [b"assert", b"pybind11_fail"];
+/// Functions that hand a file's name to nothing but a message: of `assert` in glibc, in musl and in the BSDs and macOS, and pybind11's.
+const PRINTERS: [&[u8]; 5] = [
+    b"__assert_fail",
+    b"__assert",
+    b"__assert2",
+    b"__assert_rtn",
+    b"pybind11_fail",
+];
+/// What becomes a path, but isn't one in a preprocessed text.
+const LATE: [&[u8]; 3] = [b"__FILE__", b"__builtin_FILE", b"source_location"];
+/// A compiler that builds a text from constants in its instructions does so by this many bytes, or more.
+const PIECE: usize = 8;
 
 /// The build environment that a path leads into.
 pub fn place_of(path: &Path) -> Option<&Path> {
@@ -138,340 +145,175 @@ fn exchanged(text: &[u8], place: &Path, by: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What a compile gave, for [`movable`].
-pub struct Made<'a> {
-    /// The compile.
-    pub compile: &'a Compile,
-    /// What it read.
-    pub inputs: &'a [Input],
-    /// Folders of the system's headers.
-    pub built_in: &'a [PathBuf],
-    /// What it wrote.
-    pub object: &'a Path,
-}
-
-/// Whether an object that was made with `places` is what a compile with others would give, as far as a program can tell.
-///
-/// # Errors
-/// In words: why it may not be.
-pub fn movable(made: &Made<'_>, places: &[PathBuf]) -> Result<(), String> {
-    let compile = made.compile;
+/// What is known of an object that was made with `places`, as far as it tells by itself.
+pub fn look_into(compile: &Compile, object: &[u8], places: &[PathBuf]) -> Bound {
+    if places.is_empty() {
+        return Bound::Free;
+    }
     if compile.placement != Placement::Staged || !compile.side_outputs.is_empty() {
-        return Err("it writes files beside the object".into());
+        return Bound::To("it writes files beside the object".into());
     }
-    let words = &compile.words.args;
-    if let Some(word) = words.iter().find(|w| path_word(w.as_bytes()).is_some()) {
-        return Err(format!("`{}` tells paths", word.display()));
+    if let Some(word) = compile.words.args.iter().find(|w| changes_the_text(w)) {
+        return Bound::To(format!("`{}`", word.display()));
     }
-    let quiet = words.iter().rfind(|w| names_ndebug(w)).is_some_and(|w| {
-        let word = w.as_bytes();
-        word.starts_with(b"-D") || word.starts_with(b"--define-macro")
-    });
-    let mut texts = Texts::default();
-    for input in made.inputs {
-        let text = fs::read(&input.path)
-            .map_err(|e| format!("`{}` cannot be read: {e}", input.path.display()))?;
-        if inputs::hash(&text) != input.hash {
-            return Err(format!("`{}` has changed", input.path.display()));
-        }
-        let of_place = places.iter().any(|p| input.path.starts_with(p));
-        let built_in = made.built_in.iter().any(|d| input.path.starts_with(d));
-        texts.add(&input.path, &text, of_place, built_in);
-    }
-    let printed = texts.tells_paths()?;
-    // What an assertion would print isn't seen in what is written for the link-time optimisation.
-    let silent = quiet && !texts.asserts_anyway;
-    if compile.lto && printed.iter().any(|p| !(silent && p == b"assert")) {
-        return Err("messages may tell its paths, and link-time optimisation hides them".into());
-    }
-    let object = fs::read(made.object).map_err(|e| format!("the object cannot be read: {e}"))?;
-    match places.iter().find(|p| holds(&object, p)) {
-        Some(place) if !in_debug_information_only(&object, place) => {
-            Err(format!("the object holds the path `{}`", place.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn names_ndebug(word: &OsStr) -> bool {
-    let word = word.as_bytes();
-    let name = ["-D", "-U"]
+    match places
         .iter()
-        .find_map(|option| word.strip_prefix(option.as_bytes()));
-    name.is_some_and(|n| n == b"NDEBUG" || n.starts_with(b"NDEBUG="))
+        .find(|p| !in_debug_information_only(object, p))
+    {
+        Some(place) => Bound::To(format!("the object holds the path `{}`", place.display())),
+        None => Bound::Unknown,
+    }
 }
 
-/// Whether all of an ELF object's sections that hold the path are those of debug information.
+/// Words with which `-E` doesn't write the text that is compiled.
+fn changes_the_text(word: &OsStr) -> bool {
+    let word = word.as_bytes();
+    let starts = [
+        "-Wp,",
+        "-Xpreprocessor",
+        "-dM",
+        "-dD",
+        "-dN",
+        "-dI",
+        "-dU",
+        "-traditional",
+        "--traditional",
+    ];
+    word == b"-fdirectives-only"
+        || word == b"-frewrite-includes"
+        || starts.iter().any(|s| word.starts_with(s.as_bytes()))
+}
+
+/// Whether all of an object's sections that hold the path, or a piece of it, are those of debug information.
 fn in_debug_information_only(object: &[u8], place: &Path) -> bool {
-    let Ok(file) = object::File::parse(object) else {
+    let name = place.file_name().unwrap_or(place.as_os_str()).as_bytes();
+    let pieces: Vec<_> = name
+        .windows(PIECE)
+        .map(memchr::memmem::Finder::new)
+        .collect();
+    if pieces.is_empty() {
         return false;
+    }
+    let holds = |data: &[u8]| pieces.iter().any(|piece| piece.find(data).is_some());
+    let Ok(file) = object::File::parse(object) else {
+        // Bitcode, say: what it holds isn't to be seen, but for the path itself.
+        return !holds(object);
     };
-    let mut seen = false;
-    for section in file.sections() {
-        let Ok(data) = section.data() else {
-            return false;
-        };
-        if !holds(data, place) {
-            continue;
-        }
-        seen = true;
-        if !section
+    file.sections().all(|section| {
+        section
             .name_bytes()
             .is_ok_and(|name| name.starts_with(b".debug_"))
-        {
-            return false;
-        }
-    }
-    seen
-}
-
-/// The part of a text by which the path of the file that is compiled comes into it.
-fn path_word(text: &[u8]) -> Option<&'static str> {
-    const WORDS: [&str; 3] = ["__FILE__", "builtin_FILE", "source_location"];
-    WORDS
-        .into_iter()
-        .find(|w| memchr::memmem::find(text, w.as_bytes()).is_some())
-}
-
-/// What the texts of all inputs say of paths.
-#[derive(Default)]
-struct Texts {
-    /// Identifiers in the bodies of macros, by the macro's name, if there are such of interest; several definitions in one.
-    macros: HashMap<Vec<u8>, BTreeSet<Vec<u8>>>,
-    /// Of the files of places: identifiers outside directives, and the file.
-    uses: BTreeMap<Vec<u8>, PathBuf>,
-    /// The functions that a path word of a place's file is handed to.
-    printers: BTreeSet<Vec<u8>>,
-    /// The first reason found in a text by itself.
-    flaw: Option<String>,
-    /// `NDEBUG` may be taken back.
-    asserts_anyway: bool,
-}
-
-impl Texts {
-    fn add(&mut self, path: &Path, text: &[u8], of_place: bool, built_in: bool) {
-        let text = spliced(&without_comments(text));
-        let mut flaw = |what: &str| {
-            self.flaw
-                .get_or_insert_with(|| format!("{what} in `{}`", path.display()));
-        };
-        for word in ["builtin_FILE", "source_location"] {
-            if !built_in && memchr::memmem::find(&text, word.as_bytes()).is_some() {
-                flaw(&format!("`{word}`"));
-            }
-        }
-        let half = |word: &[u8]| {
-            word.len() >= 3
-                && word.len() < b"__FILE__".len()
-                && (b"__FILE__".starts_with(word) || b"__FILE__".ends_with(word))
-        };
-        if of_place && identifiers(&text).any(|(start, end)| half(&text[start..end])) {
-            flaw("half of a pasted `__FILE__`");
-        }
-        for line in text.split(|b| *b == b'\n') {
-            let start = line.trim_ascii_start();
-            let Some(directive) = start.strip_prefix(b"#") else {
-                if of_place {
-                    for (start, end) in identifiers(line) {
-                        let word = &line[start..end];
-                        if !self.uses.contains_key(word) {
-                            self.uses.insert(word.to_vec(), path.to_owned());
-                        }
-                    }
-                }
-                continue;
-            };
-            let directive = directive.trim_ascii_start();
-            if !built_in
-                && directive.starts_with(b"undef")
-                && memchr::memmem::find(directive, b"NDEBUG").is_some()
-            {
-                self.asserts_anyway = true;
-            }
-            let Some(definition) = directive.strip_prefix(b"define") else {
-                continue;
-            };
-            let mut words = identifiers(definition).map(|(a, b)| &definition[a..b]);
-            let Some(name) = words.next() else { continue };
-            let pasted = memchr::memmem::find(definition, b"##").is_some();
-            if pasted && !built_in && words.clone().any(half) {
-                flaw("half of a pasted `__FILE__`");
-            }
-            let body = self.macros.entry(name.to_vec()).or_default();
-            body.extend(words.map(<[u8]>::to_vec));
-        }
-        if of_place {
-            self.look_at_printers(&text, path);
-        }
-    }
-
-    /// Every `__FILE__` outside directives must be handed to a printer.
-    fn look_at_printers(&mut self, text: &[u8], path: &Path) {
-        let mut in_directive = Vec::new();
-        let mut at = 0;
-        for line in text.split_inclusive(|b| *b == b'\n') {
-            if line.trim_ascii_start().starts_with(b"#") {
-                in_directive.push(at..at + line.len());
-            }
-            at += line.len();
-        }
-        for hit in memchr::memmem::find_iter(text, b"__FILE__") {
-            if in_directive.iter().any(|r| r.contains(&hit)) {
-                continue;
-            }
-            match PRINTERS.iter().find(|p| callee(&text[..hit]) == Some(**p)) {
-                Some(printer) => {
-                    self.printers.insert(printer.to_vec());
-                }
-                None => {
-                    self.flaw
-                        .get_or_insert_with(|| format!("`__FILE__` in `{}`", path.display()));
-                }
-            }
-        }
-    }
-
-    /// The printers that are handed a path in a file of a place, or the reason why a path may matter.
-    fn tells_paths(&self) -> Result<BTreeSet<Vec<u8>>, String> {
-        if let Some(flaw) = &self.flaw {
-            return Err(flaw.clone());
-        }
-        let mut tainted: BTreeSet<&[u8]> = BTreeSet::from([b"__FILE__".as_slice()]);
-        loop {
-            let more: Vec<&[u8]> = self
-                .macros
-                .iter()
-                .filter(|(name, body)| {
-                    !tainted.contains(name.as_slice())
-                        && !PRINTERS.contains(&name.as_slice())
-                        && body.iter().any(|word| tainted.contains(word.as_slice()))
-                })
-                .map(|(name, _)| name.as_slice())
-                .collect();
-            if more.is_empty() {
-                break;
-            }
-            tainted.extend(more);
-        }
-        tainted.remove(b"__FILE__".as_slice());
-        if let Some((word, path)) = self
-            .uses
-            .iter()
-            .find(|(word, _)| tainted.contains(word.as_slice()))
-        {
-            return Err(format!(
-                "macro `{}`, made of `__FILE__`, in `{}`",
-                word.escape_ascii(),
-                path.display()
-            ));
-        }
-        let mut printed = self.printers.clone();
-        let used = PRINTERS.iter().filter(|p| self.uses.contains_key(**p));
-        // A function's name alone hands no path on, a macro's does.
-        printed.extend(
-            used.filter(|p| self.macros.contains_key(**p))
-                .map(|p| p.to_vec()),
-        );
-        Ok(printed)
-    }
-}
-
-/// The function whose open parenthesis is the innermost before the end of `text`.
-fn callee(text: &[u8]) -> Option<&[u8]> {
-    let mut depth = 0;
-    let open = text.iter().rposition(|b| match b {
-        b')' => {
-            depth += 1;
-            false
-        }
-        b'(' if depth > 0 => {
-            depth -= 1;
-            false
-        }
-        b'(' => true,
-        // A statement's beginning.
-        b';' | b'{' | b'}' => {
-            depth = -1;
-            true
-        }
-        _ => false,
-    })?;
-    if depth < 0 {
-        return None;
-    }
-    let before = text[..open].trim_ascii_end();
-    let word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-    let length = before.iter().rev().take_while(|b| word(b)).count();
-    Some(&before[before.len() - length..])
-}
-
-/// Where the identifiers of a line begin and end. Those in strings count too.
-fn identifiers(line: &[u8]) -> impl Iterator<Item = (usize, usize)> + Clone + '_ {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80;
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        at += line[at..].iter().take_while(|b| !word(**b)).count();
-        let start = at;
-        at += line[at..].iter().take_while(|b| word(**b)).count();
-        (at > start).then_some((start, at))
+            || section.data().is_ok_and(|data| !holds(data))
     })
 }
 
-/// Continued lines as one.
-fn spliced(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
+/// Whether a preprocessed text tells one of the `places`: then the object may depend on it. Line markers, which every file has, don't
+/// count (cpp(1), "Preprocessor Output").
+///
+/// `built_in`: folders of the system's headers. `lto`: the object can't be looked into.
+///
+/// # Errors
+/// In words: what tells it.
+pub fn shows(
+    text: &[u8],
+    places: &[PathBuf],
+    built_in: &[PathBuf],
+    lto: bool,
+) -> Result<(), String> {
+    let names: Vec<&[u8]> = places
+        .iter()
+        .map(|p| p.file_name().unwrap_or(p.as_os_str()).as_bytes())
+        .collect();
+    // What each open bracket belongs to: a function's name before a parenthesis.
+    let mut open: Vec<&[u8]> = Vec::new();
+    let mut last: &[u8] = b"";
+    let mut file = Path::new("");
+    let mut of_system = false;
     let mut rest = text;
-    while let Some((&byte, tail)) = rest.split_first() {
-        if byte == b'\\' {
-            let blanks = tail
-                .iter()
-                .take_while(|b| matches!(b, b' ' | b'\t' | b'\r'))
-                .count();
-            if tail.get(blanks) == Some(&b'\n') {
-                rest = &tail[blanks + 1..];
-                continue;
+    let mut line_begins = true;
+    while let Some(&byte) = rest.first() {
+        if line_begins && let Some(path) = marker(rest) {
+            file = path;
+            of_system = built_in.iter().any(|d| path.starts_with(d));
+            rest = &rest[memchr::memchr(b'\n', rest).unwrap_or(rest.len())..];
+            line_begins = false;
+            continue;
+        }
+        line_begins = byte == b'\n';
+        let length = token(rest, last);
+        let word = &rest[..length];
+        let names_it = names
+            .iter()
+            .any(|n| memchr::memmem::find(word, n).is_some());
+        let late = !of_system && LATE.contains(&word);
+        if names_it || late {
+            let printed = open.last().is_some_and(|f| PRINTERS.contains(f));
+            let what = if late { word } else { b"its path".as_slice() };
+            if !printed {
+                return Err(format!("{} in `{}`", what.escape_ascii(), file.display()));
+            }
+            if lto {
+                return Err(format!(
+                    "messages in `{}`, which link-time optimisation hides",
+                    file.display()
+                ));
             }
         }
-        out.push(byte);
-        rest = tail;
+        match byte {
+            b'(' => open.push(last),
+            b'[' | b'{' => open.push(b""),
+            b')' | b']' | b'}' => {
+                open.pop();
+            }
+            _ => {}
+        }
+        if !byte.is_ascii_whitespace() {
+            last = word;
+        }
+        rest = &rest[length..];
     }
-    out
+    Ok(())
 }
 
-/// The text with a blank for each `/* … */` and without `// …`, as far as strings on the same line let them be told.
-fn without_comments(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let rest = &text[at..];
-        let (skip, keep): (usize, &[u8]) = match rest {
-            [b'/', b'*', ..] => match memchr::memmem::find(&rest[2..], b"*/") {
-                Some(end) => (end + 4, b" "),
-                // No end: taken for text, which sees more.
-                None => (1, &rest[..1]),
-            },
-            [b'/', b'/', ..] => {
-                let line = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-                // A comment that goes on in the next line is left to be read as text.
-                if rest[..line].trim_ascii_end().ends_with(b"\\") {
-                    (1, &rest[..1])
-                } else {
-                    (line, b"")
-                }
-            }
-            [quote @ (b'"' | b'\''), ..] => {
-                let length = literal(rest, *quote);
-                (length, &rest[..length])
-            }
-            _ => (1, &rest[..1]),
-        };
-        out.extend_from_slice(keep);
-        at += skip;
-    }
-    out
+/// The file that a line marker, `# 12 "p.h" 1`, names.
+fn marker(line: &[u8]) -> Option<&Path> {
+    let number = line
+        .strip_prefix(b"# ")
+        .or_else(|| line.strip_prefix(b"#line "))?;
+    let digits = number.iter().take_while(|b| b.is_ascii_digit()).count();
+    let name = number[digits..].strip_prefix(b" \"")?;
+    let end = name.iter().position(|b| matches!(b, b'"' | b'\n'))?;
+    (digits > 0).then(|| Path::new(OsStr::from_bytes(&name[..end])))
 }
 
-/// Length of the literal that `text` begins with, quotes included; 1 if it doesn't end in its line (an apostrophe, a digit separator).
+/// Length of the token that a preprocessed text begins with; `last` is the one before.
+fn token(text: &[u8], last: &[u8]) -> usize {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80;
+    match text[0] {
+        b'"' if last.ends_with(b"R") && last.len() <= 3 => raw_literal(text),
+        quote @ (b'"' | b'\'') => literal(text, quote),
+        // A number: with digit separators it holds quotes.
+        b if b.is_ascii_digit() => {
+            text.windows(2)
+                .take_while(|w| word(w[1]) || w[1] == b'.' || (w[1] == b'\'' && word(w[0])))
+                .count()
+                + 1
+        }
+        b if word(b) => text.iter().take_while(|b| word(**b)).count(),
+        _ => 1,
+    }
+}
+
+/// Length of `"delimiter(…)delimiter"`.
+fn raw_literal(text: &[u8]) -> usize {
+    let Some(open) = memchr::memchr(b'(', text) else {
+        return 1;
+    };
+    let end = [b")".as_slice(), &text[1..open], b"\""].concat();
+    memchr::memmem::find(text, &end).map_or(1, |at| at + end.len())
+}
+
+/// Length of the literal that `text` begins with, quotes included; 1 if it doesn't end in its line.
 fn literal(text: &[u8], quote: u8) -> usize {
     let mut at = 1;
     while let Some(byte) = text.get(at) {
@@ -496,9 +338,6 @@ pub fn moved(mut record: Record, places: &[PathBuf]) -> Result<Record, Dirty> {
     }
     if record.places.len() != places.len() {
         return Err(Dirty::NoRecord);
-    }
-    if let Some(why) = &record.bound {
-        return Err(Dirty::Moved(why.clone()));
     }
     let pairs: Vec<(PathBuf, PathBuf)> = record
         .places
@@ -535,4 +374,71 @@ pub fn moved(mut record: Record, places: &[PathBuf]) -> Result<Record, Dirty> {
     }
     record.places = places.to_vec();
     Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str, lto: bool) -> Result<(), String> {
+        let place = [PathBuf::from("/tmp/pip-build-env-0a1b2c3d")];
+        let text = text.replace("ENV", "/tmp/pip-build-env-0a1b2c3d");
+        shows(text.as_bytes(), &place, &["/usr/include".into()], lto)
+    }
+
+    #[test]
+    fn line_markers_tell_nothing() {
+        let text = "# 1 \"x.c\"\n# 1 \"ENV/p.h\" 1 3 4\nint a;\n# 2 \"x.c\" 2\nint b;\n#line 3 \"ENV/q.h\"\nint c;\n";
+        assert_eq!(told(text, true), Ok(()));
+    }
+
+    #[test]
+    fn paths_in_the_text() {
+        for text in [
+            "const char *a = \"ENV/p.h\";\n",
+            "const char *a = R\"x(ENV/p.h)x\";\n",
+            "const char *a = R\"x(\n# 1 \"ENV/p.h\"\n)x\";\n",
+            "const char *a = u8\"ENV/p.h\";\n",
+            "long a = sizeof(\"pybind11_fail(\" \"ENV/p.h\");\n",
+            "long a = 1'000'0 + sizeof(\"ENV/p.h\");\n",
+            "char a = '\"', b = f(\"ENV/p.h\");\n",
+            "void f() { pybind11_fail(sizeof(\"ENV/p.h\")); }\n",
+            "void f() { pybind11_fail([] { return \"ENV/p.h\"; }()); }\n",
+            "void f() { pybind11_fail(a[\"ENV\"]); }\n",
+            "#pragma comment(lib, \"ENV/p.lib\")\n",
+            "# 1 \"p.h\"\nauto a = __builtin_FILE();\n",
+            "# 1 \"p.h\"\nauto a = std::source_location::current();\n",
+        ] {
+            assert!(told(text, false).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn messages() {
+        let texts = [
+            "void f() { pybind11_fail(\"at \" \"ENV/p.h\" \":\" \"12\"); }\n",
+            "((a) ? (void)0 : __assert_fail(\"a(\", \"ENV/p.h\", 3, f()));\n",
+            "((a) ? (void)0 : __assert_fail(\"a\", __builtin_FILE(), 3, f()));\n",
+        ];
+        for text in texts {
+            assert_eq!(told(text, false), Ok(()), "{text}");
+            assert!(told(text, true).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_system_may_ask_where_they_are() {
+        let text = "# 1 \"/usr/include/c++/12/source_location\" 1 3\nauto a = __builtin_FILE();\n";
+        assert_eq!(told(text, false), Ok(()));
+    }
+
+    #[test]
+    fn pieces_of_a_path() {
+        let place = Path::new("/tmp/pip-build-env-0a1b2c3d");
+        assert!(in_debug_information_only(b"nothing", place));
+        assert!(!in_debug_information_only(
+            b"\x48\xb8v-0a1b2c\x48\xb8",
+            place
+        ));
+    }
 }

@@ -29,10 +29,7 @@ use std::process::Command;
 
 use space::{Outcome, TestSpace};
 
-const COUNTING_CC: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/hidden_inputs/counting-cc"
-);
+const COUNTING_CC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake/counting-cc");
 
 /// One command line, compiled to `x.o` over and over.
 struct Watched {

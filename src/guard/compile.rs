@@ -20,7 +20,7 @@ use crate::inputs::{self, Collected};
 use crate::lock;
 use crate::plan::{self, Additions};
 use crate::process::{self, Ended, Outcome, Redirect, Stderr};
-use crate::record::{Maker, Record, Side};
+use crate::record::{Bound, Maker, Record, Side};
 use crate::relocation;
 use crate::request::{self, Key, Request, Variant};
 use crate::scan;
@@ -292,7 +292,7 @@ impl Guarded<'_> {
         if let Some(why) = &self.never {
             return self.compile(Dirty::NeverSkipped(why.clone()), 0);
         }
-        let mut why = match self.skip(0)? {
+        let mut why = match self.skip(0, false)? {
             Ok(done) => return Ok(done),
             Err(why) => why,
         };
@@ -302,7 +302,7 @@ impl Guarded<'_> {
             match lock::try_acquire(&flight) {
                 Ok(Some(lock)) => {
                     let waited = waiting.elapsed().as_nanos() as u64;
-                    let done = match self.skip(waited)? {
+                    let done = match self.skip(waited, true)? {
                         Ok(done) => Ok(done),
                         Err(dirty) => {
                             why = dirty;
@@ -329,7 +329,7 @@ impl Guarded<'_> {
                 Err(_) => return self.compile(why, 0),
             }
             let waited = waiting.elapsed().as_nanos() as u64;
-            if let Ok(done) = self.skip(waited)? {
+            if let Ok(done) = self.skip(waited, false)? {
                 return Ok(done);
             }
         }
@@ -339,9 +339,9 @@ impl Guarded<'_> {
         Done::Ended(Ended::Signal(signals::caught().unwrap_or(libc::SIGINT)))
     }
 
-    /// Lets a recorded variant stand for the compile, or tells why it can't.
-    fn skip(&self, waited: u64) -> anyhow::Result<Result<Done, Dirty>> {
-        let hit = match lookup(
+    /// Lets a recorded variant stand for the compile, or tells why it can't. `prove`: nobody else is at it, so that it may be worked for.
+    fn skip(&self, waited: u64, prove: bool) -> anyhow::Result<Result<Done, Dirty>> {
+        let mut hit = match lookup(
             self.state,
             &self.key,
             self.session.environment,
@@ -356,6 +356,16 @@ impl Guarded<'_> {
                 "a compile makes the counts in `{}` void",
                 counts.display()
             ))));
+        }
+        if hit.unproved {
+            if !prove {
+                let why = "whether it shows must be seen";
+                return Ok(Err(Dirty::Moved(why.into())));
+            }
+            if let Some(why) = self.tells_places()? {
+                return Ok(Err(Dirty::Bound(why)));
+            }
+            hit.record.bound = Bound::Free;
         }
         let record = &hit.record;
         let wanted = Wanted {
@@ -424,6 +434,37 @@ impl Guarded<'_> {
             record.took,
         );
         Ok(Ok(Done::Ended(Ended::Code(0))))
+    }
+
+    /// Preprocesses the source: what in it tells the path of a build environment?
+    fn tells_places(&self) -> anyhow::Result<Option<String>> {
+        let scratch = Scratch::in_state(self.folder)
+            .map_err(cannot("create a folder in", &self.folder.tmp()))?;
+        let text = scratch.path("i".as_ref());
+        let depfile = scratch.path("d".as_ref());
+        let mut args = plan::compile(
+            self.command,
+            Additions {
+                object: text.as_os_str().as_bytes(),
+                depfile: self.command.depfile.as_ref().map(|_| depfile.as_path()),
+                ..Additions::default()
+            },
+        );
+        args.insert(0, "-E".into());
+        if self.command.words.expanded() {
+            args = respond(args, &scratch)?;
+        }
+        let outcome = self
+            .session
+            .invocation(args)
+            .run(Stderr::Hold, &[])
+            .map_err(cannot("run", &self.session.compiler.program))?;
+        let text = fs::read(&text).ok().filter(|_| outcome.ended.ok());
+        let Some(text) = text else {
+            return Ok(Some("its text can't be had".into()));
+        };
+        let built_in = &self.identity.include_dirs;
+        Ok(relocation::shows(&text, self.places, built_in, self.command.lto).err())
     }
 
     /// Counts of earlier runs of an instrumented program. gcc removes them as it writes new notes for the coverage, or gives the
@@ -712,10 +753,18 @@ impl Guarded<'_> {
         }
         let hash = inputs::hash_file(object).map_err(cannot("read", object))?;
         let size = fs::metadata(object).map_err(cannot("read", object))?.len();
+        let bound = match why {
+            // It is for equal inputs that this was found.
+            Dirty::Bound(why) => Bound::To(why.clone()),
+            _ if self.places.is_empty() => Bound::Free,
+            _ => {
+                let bytes = fs::read(object).map_err(cannot("read", object))?;
+                relocation::look_into(self.command, &bytes, self.places)
+            }
+        };
         if size == 0 {
             never.get_or_insert_with(|| "the object is empty".into());
         }
-        let bound = self.bound(&collected, object);
         let variant = variant(&self.key, &collected, never.is_some());
         let record = Record {
             variant,
@@ -755,19 +804,6 @@ impl Guarded<'_> {
             record,
             depfile,
         })
-    }
-
-    /// Why the object can't stand for a compile with other build environments in its include directories.
-    fn bound(&self, collected: &Collected, object: &Path) -> Option<String> {
-        let made = relocation::Made {
-            compile: self.command,
-            inputs: &collected.inputs,
-            built_in: &self.identity.include_dirs,
-            object,
-        };
-        (!self.places.is_empty())
-            .then(|| relocation::movable(&made, self.places).err())
-            .flatten()
     }
 
     fn maker(&self) -> Maker {

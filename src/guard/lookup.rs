@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::dirty::Dirty;
 use crate::inputs::{self, Standing};
-use crate::record::Record;
+use crate::record::{Bound, Record};
 use crate::relocation;
 use crate::request::{self, Key};
 use crate::search;
@@ -22,6 +22,8 @@ pub struct Hit {
     pub restamped: bool,
     /// The newest modification time of an input, ns.
     pub newest_input: i64,
+    /// It was made in another build environment, and whether that shows isn't known.
+    pub unproved: bool,
 }
 
 /// Looks for the record of `key` and compares all that it was made from with what is there now. Changes nothing.
@@ -45,6 +47,11 @@ pub fn lookup(
         return Err(Dirty::NeverSkipped(why.clone()));
     }
     let mut hit = standing(relocation::moved(record, places)?, environment, coloured)?;
+    // Last: if anything else is another, the next object may not be bound.
+    match &hit.record.bound {
+        Bound::To(why) => return Err(Dirty::Bound(why.clone())),
+        bound => hit.unproved = *bound == Bound::Unknown,
+    }
     hit.restamped = true;
     Ok(hit)
 }
@@ -113,5 +120,6 @@ pub fn standing(
         record,
         restamped,
         newest_input,
+        unproved: false,
     })
 }

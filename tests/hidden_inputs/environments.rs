@@ -229,6 +229,9 @@ fn the_path_in_the_program() {
         "static const char *where(void) { return (const char *)sizeof(OWN); }",
         "#define PASTE(a, b) a ## b\nstatic const char *where(void) { return PASTE(__FI, LE__); }",
         "#define HALF(a) a ## LE__\nstatic const char *where(void) { return HALF(__FI); }",
+        "static const char *where(void) { return (const char *)sizeof(\"assert(\" __FILE__ \")\"); }",
+        "void pybind11_fail(const char *);\nstatic const char *where(void) { pybind11_fail((const char[sizeof __FILE__]){0}); return \"\"; }",
+        "static const char *where(void) { static char a = __FILE__[5]; return &a; }",
         "#include <assert.h>\nstatic const char *where(void) { assert(getenv(\"X\")); return \"\"; }",
     ];
     for text in uses {
@@ -270,6 +273,40 @@ fn messages_that_are_not_compiled_in() {
             "#include <assert.h>\nstatic inline int checked(int a) { assert(a); return a; }\n";
         env.header("include/p.h", text);
     });
+}
+
+#[test]
+fn paths_that_are_not_used() {
+    let texts = [
+        "#ifdef TRACED\n#define DROP(a) drop(__FILE__, a)\n#else\n#define DROP(a) (a)\n#endif\nstatic int f(int a) { return DROP(a); }\n",
+        "#if 0\nstatic const char *where = __FILE__;\n#endif\n",
+        "#define HERE __FILE__\n#define NOTHING(a)\nNOTHING(HERE)\n",
+        "/* __FILE__ */ static const char *name = \"x\";\n",
+    ];
+    for text in texts {
+        for options in ["-O2 -g", "-O2 -flto -frandom-seed=1"] {
+            Isolated::new("env_unused", &format!("{options} -IENV/include x.c"))
+                .source("#include <p.h>\nint z;\n")
+                .moves(|env, _| env.header("include/p.h", text));
+        }
+    }
+}
+
+#[test]
+fn words_that_change_what_paths_are() {
+    for options in [
+        "-P",
+        "-ffile-prefix-map=/tmp=.",
+        "-Wp,-DHERE=__FILE__",
+        "-dD",
+        "-C",
+        "-include own.h",
+    ] {
+        Isolated::new("env_options", &format!("{options} -IENV/include x.c"))
+            .own("own.h", "#define OWN __FILE__\n")
+            .source("#include <p.h>\nlong z = P;\n")
+            .stays(|env, _| env.header("include/p.h", "#define HERE __FILE__\n#define P sizeof(HERE)\nstatic const char *here(void) { return HERE; }\nconst char *(*there)(void) = here;\n"));
+    }
 }
 
 /// Its own file's name is the same in every environment.

@@ -195,7 +195,7 @@ def space(request: pytest.FixtureRequest, binaries: Path):
     """A folder for the test, with the venv of its `setuptools_version` (else the newest)."""
     version = request.node.callspec.params.get("setuptools_version") if hasattr(request.node, "callspec") else None
     venv = setuptools_versions.venv(version or setuptools_versions.VERSIONS[-1])
-    slug = re.sub(r"[^A-Za-z0-9.-]+", "-", request.node.name).strip("-")
+    slug = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{request.node.path.stem}-{request.node.name}").strip("-")
     folder = DEV / "tests" / slug
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
