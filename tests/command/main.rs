@@ -95,7 +95,7 @@ fn as_ordinary_user(space: &TestSpace, args: &str) -> Outcome {
     }
     // Cargo's folder may be closed to that user.
     let own = space.aside("objguard");
-    std::fs::copy(OBJGUARD, &own).expect("cannot copy the command");
+    space::copy_program(OBJGUARD, &own);
     for folder in [space.aside(""), space.path("")] {
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))
             .expect("the folder is ours");

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::quick::{Quick, compiler, compiling, object_of, program_of};
-use crate::space::{Outcome, WRAPPER, not_here};
+use crate::space::{Outcome, WRAPPER, copy_program, not_here};
 
 const ATTACKER: u32 = 40_001;
 const VICTIM: u32 = 40_002;
@@ -34,7 +34,7 @@ impl Shared {
             (compiler().to_owned(), "quick-cc"),
         ] {
             let copy = quick.space.aside(to);
-            fs::copy(from, &copy).unwrap();
+            copy_program(from, &copy);
             fs::set_permissions(copy, Permissions::from_mode(0o755)).unwrap();
         }
         fs::set_permissions(quick.space.path(""), Permissions::from_mode(0o1777)).unwrap();
@@ -161,8 +161,7 @@ fn scratch_is_private() {
         seen.display(),
         shared.quick.space.aside("quick-cc").display()
     );
-    fs::write(&spy, script).unwrap();
-    fs::set_permissions(&spy, Permissions::from_mode(0o755)).unwrap();
+    shared.quick.space.script(&spy, &script);
     for mask in [0o000, 0o022] {
         let mut command = shared.wrapper(VICTIM, &compiling(1, "x.o"));
         command.env("OBJGUARD_CC", &spy);

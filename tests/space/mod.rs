@@ -34,6 +34,19 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The wrapper under test as cargo built it.
 pub const WRAPPER: &str = env!("CARGO_BIN_EXE_objguard-cc");
 
+/// Copies a program, by another process: were it this one that writes, a child that another test forks meanwhile would hold the
+/// copy open for writing, and it could not be run (execve(2), ETXTBSY).
+pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let mut command = Command::new("cp");
+    command.arg("-p").arg(from.as_ref()).arg(to.as_ref());
+    let done = command.status();
+    assert!(
+        done.is_ok_and(|s| s.success()),
+        "cannot copy {}",
+        from.as_ref().display()
+    );
+}
+
 /// The archiver's wrapper as cargo built it.
 pub const ARCHIVER: &str = env!("CARGO_BIN_EXE_objguard-ar");
 
@@ -88,7 +101,9 @@ impl TestSpace {
 
     /// Writes a program.
     pub fn script(&self, name: impl AsRef<Path>, content: &str) -> PathBuf {
-        let path = self.write(name, content);
+        let path = self.write(name, "");
+        let text = self.write(self.aside("script"), content);
+        copy_program(text, &path);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
             .expect("the file was just written");
         path

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::space::{OBJGUARD, Outcome, TestSpace, WRAPPER};
+use crate::space::{OBJGUARD, Outcome, TestSpace, WRAPPER, copy_program};
 
 fn space(test: &str) -> TestSpace {
     let space = TestSpace::new(test);
@@ -31,7 +31,7 @@ fn link(space: &TestSpace, name: &str, to: impl AsRef<Path>) -> PathBuf {
 
 fn copy(space: &TestSpace, name: &str) -> PathBuf {
     let path = space.write(name, "");
-    fs::copy(WRAPPER, &path).expect("cannot copy the wrapper");
+    copy_program(WRAPPER, &path);
     path
 }
 

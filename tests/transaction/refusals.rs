@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::space::{Outcome, TestSpace, WRAPPER, can_run};
+use crate::space::{Outcome, TestSpace, WRAPPER, can_run, copy_program};
 
 fn space(test: &str) -> TestSpace {
     let space = TestSpace::new(test);
@@ -21,7 +21,7 @@ fn unprivileged(space: &TestSpace, args: &str) -> Command {
     }
     // A copy, since the build folder may be closed to others.
     let copy = space.aside("objguard-cc");
-    fs::copy(WRAPPER, &copy).expect("cannot copy the wrapper");
+    copy_program(WRAPPER, &copy);
     let mut command = space.command("setpriv");
     command
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
