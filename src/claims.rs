@@ -351,11 +351,16 @@ impl Entry {
 /// Appends entries to the log, made if it isn't there. The caller holds the publish lock. A log that ends in half a line (a
 /// full disk) is brought back to whole lines first; a write that fails half way is taken back.
 pub fn append(path: &Path, entries: &[Entry]) -> io::Result<()> {
+    append_text(path, text(entries).as_bytes())
+}
+
+/// The lines that say `entries`.
+pub fn text(entries: &[Entry]) -> String {
     let mut text = String::with_capacity(256 * entries.len());
     for entry in entries {
         write_line(&mut text, entry);
     }
-    append_text(path, text.as_bytes())
+    text
 }
 
 /// Appends whole lines to a log. One that has several names, because somebody made a copy of the tree of hard links
@@ -712,12 +717,6 @@ mod tests {
                 lineage: lineage(10),
             }),
         ]
-    }
-
-    fn text(entries: &[Entry]) -> String {
-        let mut text = String::new();
-        entries.iter().for_each(|e| write_line(&mut text, e));
-        text
     }
 
     #[test]

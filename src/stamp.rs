@@ -30,6 +30,17 @@ impl Stamp {
         fs::metadata(path).map(|m| Stamp::from(&m))
     }
 
+    /// The stamp of the regular file at `path` itself; `None`: there is nothing, or something else. What can't be looked at may
+    /// be there.
+    pub fn of_file(path: &Path) -> io::Result<Option<Stamp>> {
+        match fs::symlink_metadata(path) {
+            Ok(m) if m.is_file() => Ok(Some(Stamp::from(&m))),
+            Ok(_) => Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Whether the file last changed before `clock` (ns of the same file system's clock). `mtime` can be set to anything, also
     /// to a day in the future; that changes `ctime`.
     pub fn older_than(&self, clock: i64) -> bool {

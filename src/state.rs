@@ -18,6 +18,9 @@ pub const FOLDER: &str = ".objguard";
 /// Names in a state folder that are not objects' folders.
 const RESERVED: [&str; 5] = ["tmp", "links", "fingerprints", ".gitignore", "CACHEDIR.TAG"];
 
+/// How often a folder is made that `objguard clean` takes away at once.
+const ATTEMPTS: usize = 100;
+
 /// Why a state folder isn't used: the compile still runs staged and renamed, unrecorded.
 #[derive(Debug)]
 pub enum Distrust {
@@ -99,27 +102,28 @@ impl Folder {
 
     /// The same, made if it isn't there.
     pub fn create(dir: &Path) -> Result<Folder, Distrust> {
-        if let Some(folder) = Folder::open(dir)? {
-            return Ok(folder);
-        }
         let path = in_dir(dir, OsStr::new(FOLDER));
-        match make_private(&path) {
-            Ok(()) => {
-                // For others' eyes only: nothing of ours rests on these two.
-                let _ = write_new(&path.join(".gitignore"), b"*\n");
-                // https://bford.info/cachedir/: backup tools leave such folders out.
-                let _ = write_new(
-                    &path.join("CACHEDIR.TAG"),
-                    b"Signature: 8a477f597d28d172789f06886806bc55\n# objguard\n",
-                );
+        for _ in 0..ATTEMPTS {
+            if let Some(folder) = Folder::open(dir)? {
+                return Ok(folder);
             }
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(Distrust::Unmade(path, e)),
+            match make_private(&path) {
+                Ok(()) => {
+                    // For others' eyes only: nothing of ours rests on these two.
+                    let _ = write_new(&path.join(".gitignore"), b"*\n");
+                    // https://bford.info/cachedir/: backup tools leave such folders out.
+                    let _ = write_new(
+                        &path.join("CACHEDIR.TAG"),
+                        b"Signature: 8a477f597d28d172789f06886806bc55\n# objguard\n",
+                    );
+                }
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                // `objguard clean` was faster, if there is a folder to make it in at all.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && has_room_for(&path) => {}
+                Err(e) => return Err(Distrust::Unmade(path, e)),
+            }
         }
-        match Folder::open(dir)? {
-            Some(folder) => Ok(folder),
-            None => Err(Distrust::Io(path, io::ErrorKind::NotFound.into())),
-        }
+        Err(Distrust::Io(path, io::ErrorKind::NotFound.into()))
     }
 
     /// Its path, as spelled by way of the object's.
@@ -176,23 +180,29 @@ pub struct ObjectState {
 }
 
 impl ObjectState {
-    /// Makes its folder.
+    /// Makes its folder, and the state folder around it if `objguard clean` has just taken that away.
     pub fn create(&self) -> io::Result<()> {
-        match make_private(&self.path) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Makes its folder, and the state folder around it if that is gone as well.
-    pub fn create_again(&self) -> io::Result<()> {
-        if let Some(around) = self.path.parent() {
-            match make_private(around) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-                _ => {}
+        for _ in 0..ATTEMPTS {
+            match make_private(&self.path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
+            if let Some(around) = self.path.parent() {
+                match make_private(around) {
+                    Err(e)
+                        if !matches!(
+                            e.kind(),
+                            io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound
+                        ) =>
+                    {
+                        return Err(e);
+                    }
+                    _ => {}
+                }
             }
         }
-        self.create()
+        Err(io::ErrorKind::NotFound.into())
     }
 
     /// Its folder.
@@ -245,6 +255,12 @@ pub fn in_dir(dir: &Path, name: &OsStr) -> PathBuf {
     }
 }
 
+/// Whether there is a folder in which `path` could be.
+fn has_room_for(path: &Path) -> bool {
+    let around = path.parent().filter(|p| !p.as_os_str().is_empty());
+    around.unwrap_or(Path::new(".")).is_dir()
+}
+
 /// Makes a folder of mode 0700, whatever the umask.
 pub fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)?;
@@ -263,4 +279,26 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?
         .write_all(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `objguard clean` takes a state folder away between two looks at it.
+    #[test]
+    fn what_is_cleaned_away_meanwhile_is_made_again() {
+        let dir = std::env::temp_dir().join(format!("objguard-state-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let folder = Folder::create(&dir).unwrap();
+        let state = folder.object(OsStr::new("x.o")).unwrap();
+        fs::remove_dir_all(folder.path()).unwrap();
+        state.create().unwrap();
+        assert!(state.path().is_dir());
+        let mode = fs::metadata(folder.path()).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(matches!(Folder::create(&dir), Err(Distrust::Unmade(..))));
+        assert!(state.create().is_err());
+    }
 }

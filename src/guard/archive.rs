@@ -371,7 +371,8 @@ impl<'a> Changing<'a> {
         scratch: &Scratch,
     ) -> anyhow::Result<()> {
         let path = &self.target.path;
-        let made = stamp(&copy.path);
+        // What only can't be looked at mustn't be taken for removed.
+        let made = Stamp::of_file(&copy.path).map_err(cannot("read", &copy.path))?;
         if made == copy.before {
             return Ok(());
         }
@@ -612,8 +613,7 @@ fn interrupted() -> Done {
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
-    let meta = fs::symlink_metadata(path).ok().filter(|m| m.is_file())?;
-    Some(Stamp::from(&meta))
+    Stamp::of_file(path).ok().flatten()
 }
 
 /// After a kill between the log's line and the rename, the path holds a variant as it was before it grew: then that is what

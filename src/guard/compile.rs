@@ -903,10 +903,7 @@ impl Guarded<'_> {
         if signals::caught().is_some() {
             return Ok(self.interrupted());
         }
-        let after = fs::symlink_metadata(&self.target.path)
-            .ok()
-            .filter(|m| m.is_file())
-            .map(|m| Stamp::from(&m));
+        let after = Stamp::of_file(&self.target.path).map_err(cannot("read", &self.target.path))?;
         if outcome.ended.ok()
             && let Some(after) = after.filter(|a| Some(*a) != before)
         {
@@ -1122,10 +1119,7 @@ impl Staged<'_> {
             }
             Err(e) => return Err(cannot("run", &self.session.compiler.program)(e)),
         };
-        let made = fs::symlink_metadata(&object)
-            .ok()
-            .filter(|m| m.is_file())
-            .map(|m| Stamp::from(&m));
+        let made = Stamp::of_file(&object).map_err(cannot("read", &object))?;
         let removed = !outcome.ended.ok()
             && signals::caught().is_none()
             && placeholder.is_some()

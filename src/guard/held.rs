@@ -57,7 +57,7 @@ impl<'a> Held<'a> {
         let lock = match lock::acquire(&state.publish_lock(), Mode::Exclusive) {
             // `objguard clean` took the folder away a moment ago.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                state.create_again()?;
+                state.create()?;
                 lock::acquire(&state.publish_lock(), Mode::Exclusive)?
             }
             other => other?,

@@ -265,10 +265,7 @@ impl Linking<'_> {
             let text = fs::read(&printed).map_err(cannot("read", &printed))?;
             stdout = process::rewritten(&text, &rewrite).into_owned();
         }
-        let made = fs::symlink_metadata(&output)
-            .ok()
-            .filter(|m| m.is_file())
-            .map(|m| Stamp::from(&m));
+        let made = Stamp::of_file(&output).map_err(cannot("read", &output))?;
         let written = staged && made.is_some() && made != placeholder;
         if staged
             && !outcome.ended.ok()
@@ -313,10 +310,9 @@ impl Linking<'_> {
         compiler: u64,
     ) -> anyhow::Result<Done> {
         if outcome.ended.ok() {
-            // Before a partial link is claimed: to a further link, taking its objects was done with then.
-            self.taken.log(choices);
-            if let Some(output) = &output {
-                self.publish(output, choices, scratch)?;
+            match &output {
+                Some(output) => self.publish(output, choices, scratch)?,
+                None => self.taken.log(choices),
             }
         }
         let repointed = choices
@@ -352,14 +348,20 @@ impl Linking<'_> {
     /// A partial link makes an object like a compile does: it gets a variant and a claim of its own.
     fn publish(&self, output: &Path, choices: &[Choice], scratch: &Scratch) -> anyhow::Result<()> {
         let failed = || cannot("write", &self.target.path);
+        let plainly = || {
+            scratch::publish(output, &self.target.path).map_err(failed())?;
+            // Not before: whoever is killed until then has taken nothing, and may link again.
+            self.taken.log(choices);
+            Ok(())
+        };
         if !self.command.relocatable {
-            return scratch::publish(output, &self.target.path).map_err(failed());
+            return plainly();
         }
         let Ok(folder) = Folder::create(&self.target.dir) else {
-            return scratch::publish(output, &self.target.path).map_err(failed());
+            return plainly();
         };
         let Ok(state) = folder.object(&self.target.name) else {
-            return scratch::publish(output, &self.target.path).map_err(failed());
+            return plainly();
         };
         state.create().map_err(cannot("create", state.path()))?;
         let mut hasher = blake3::Hasher::new();
@@ -401,6 +403,8 @@ impl Linking<'_> {
         let mut held =
             Held::take(&state, &self.target.path).map_err(cannot("lock", &state.publish_lock()))?;
         held.publish(output, &wanted).map_err(failed())?;
+        // Before it is claimed: to a further link, taking its objects was done with then.
+        self.taken.log(choices);
         record
             .save(&scratch.dir().join("record"), &state.record(&key))
             .map_err(cannot("write", &state.record(&key)))?;
