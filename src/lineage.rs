@@ -93,8 +93,12 @@ mod platform {
     use std::io::Read;
     use std::os::unix::fs::MetadataExt;
 
-    /// The chain above this process. Never fails: what can't be read ends the chain.
-    pub fn read() -> Lineage {
+    /// The chain above this process, which ends at what is hidden from us or gone.
+    ///
+    /// # Errors
+    /// When something that is there can't be read, descriptors being short for one: a chain that lacks a thread would make a
+    /// claim look like somebody else's.
+    pub fn read() -> io::Result<Lineage> {
         let began = boottime_ns();
         let mut steps = Vec::with_capacity(8);
         let mut beside = Beside::Nothing;
@@ -103,7 +107,7 @@ mod platform {
         // SAFETY: getppid and getsid have no preconditions.
         let (mut pid, mut session) = unsafe { (libc::getppid() as u32, libc::getsid(0) as u32) };
         while pid > 0 && steps.len() < DEPTH {
-            let Ok(stat) = stat(&format!("/proc/{pid}/stat"), &mut buffer) else {
+            let Some(stat) = seen(|| stat(&format!("/proc/{pid}/stat"), &mut buffer))? else {
                 break;
             };
             // Orphans are adopted by init, which has not started them: their session isn't its. In a container the builder
@@ -118,19 +122,20 @@ mod platform {
                 thread: 0,
                 thread_start: 0,
             };
-            if let Some((thread, siblings)) = forking_thread(pid, child, stat.threads, &mut buffer)
+            if let Some((thread, siblings)) = forking_thread(pid, child, stat.threads, &mut buffer)?
             {
                 step.thread = thread;
-                if thread != pid
-                    && let Ok(stat) = super::platform::stat(
-                        &format!("/proc/{pid}/task/{thread}/stat"),
-                        &mut buffer,
-                    )
-                {
-                    step.thread_start = stat.start;
+                if thread != pid {
+                    let path = format!("/proc/{pid}/task/{thread}/stat");
+                    let stat = seen(|| super::platform::stat(&path, &mut buffer))?;
+                    step.thread_start = stat.map_or(0, |s| s.start);
                 }
-                if steps.is_empty() && siblings.iter().any(|s| is_objguard(*s)) {
-                    beside = Beside::Others;
+                if steps.is_empty() {
+                    for sibling in siblings {
+                        if is_objguard(sibling)? {
+                            beside = Beside::Others;
+                        }
+                    }
                 }
             }
             steps.push(step);
@@ -140,12 +145,29 @@ mod platform {
             child = pid;
             pid = stat.parent;
         }
-        Lineage {
-            host: host(),
+        Ok(Lineage {
+            host: host()?,
             began,
             beside,
             steps,
+        })
+    }
+
+    /// What a look at /proc gives; `None`: it is gone, or none of our business. What fails otherwise is tried once more.
+    fn seen<T>(mut look: impl FnMut() -> io::Result<T>) -> io::Result<Option<T>> {
+        match look().or_else(|e| if is_hidden(&e) { Err(e) } else { look() }) {
+            Ok(found) => Ok(Some(found)),
+            Err(e) if is_hidden(&e) || e.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+            Err(e) => Err(e),
         }
+    }
+
+    fn is_hidden(e: &io::Error) -> bool {
+        e.raw_os_error() == Some(libc::ESRCH)
+            || matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+            )
     }
 
     /// Whether the process leads its session: a login shell, or the shell of a terminal.
@@ -155,8 +177,13 @@ mod platform {
 
     /// Whether the process is still there: the same one, not a later one of the same id, and no zombie.
     pub fn alive(pid: u32, start: u64) -> bool {
-        stat(&format!("/proc/{pid}/stat"), &mut Vec::new())
-            .is_ok_and(|s| s.start == start && s.state != b'Z' && s.state != b'X')
+        let path = format!("/proc/{pid}/stat");
+        match seen(|| stat(&path, &mut Vec::new())) {
+            Ok(Some(s)) => s.start == start && s.state != b'Z' && s.state != b'X',
+            Ok(None) => false,
+            // Whoever can't be seen may live.
+            Err(_) => true,
+        }
     }
 
     /// The command name of a process, as ps(1) shows it: at most 15 bytes.
@@ -172,7 +199,11 @@ mod platform {
             return true;
         }
         let path = format!("/proc/{}/task/{}/stat", step.pid, step.thread);
-        stat(&path, &mut Vec::new()).is_ok_and(|s| s.start == step.thread_start)
+        match seen(|| stat(&path, &mut Vec::new())) {
+            Ok(Some(s)) => s.start == step.thread_start,
+            Ok(None) => false,
+            Err(_) => true,
+        }
     }
 
     struct Stat {
@@ -213,53 +244,66 @@ mod platform {
         child: u32,
         threads: u32,
         buffer: &mut Vec<u8>,
-    ) -> Option<(u32, Vec<u32>)> {
-        let mut look = |thread: u32| -> Option<Vec<u32>> {
-            read_into(&format!("/proc/{pid}/task/{thread}/children"), buffer).ok()?;
+    ) -> io::Result<Option<(u32, Vec<u32>)>> {
+        let mut look = |thread: u32| -> io::Result<Option<Vec<u32>>> {
+            let path = format!("/proc/{pid}/task/{thread}/children");
+            if seen(|| read_into(&path, buffer))?.is_none() {
+                return Ok(None);
+            }
             let mut found = false;
             let mut siblings = Vec::new();
             for word in buffer.split(|b| b.is_ascii_whitespace()) {
-                match std::str::from_utf8(word).ok()?.parse::<u32>() {
-                    Ok(id) if id == child => found = true,
-                    Ok(id) => siblings.push(id),
-                    Err(_) => {}
+                match std::str::from_utf8(word).map(str::parse::<u32>) {
+                    Ok(Ok(id)) if id == child => found = true,
+                    Ok(Ok(id)) => siblings.push(id),
+                    _ => {}
                 }
             }
-            found.then_some(siblings)
+            Ok(found.then_some(siblings))
         };
         if threads <= 1 {
-            return look(pid).map(|siblings| (pid, siblings));
+            return Ok(look(pid)?.map(|siblings| (pid, siblings)));
         }
-        for entry in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
-            let Some(thread) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
-                continue;
-            };
-            if let Some(siblings) = look(thread) {
-                return Some((thread, siblings));
+        for thread in threads_of(pid)? {
+            if let Some(siblings) = look(thread)? {
+                return Ok(Some((thread, siblings)));
             }
         }
-        None
+        Ok(None)
     }
 
-    fn is_objguard(pid: u32) -> bool {
-        let of = |path: &str| fs::metadata(path).map(|m| (m.dev(), m.ino()));
-        matches!((of(&format!("/proc/{pid}/exe")), of("/proc/self/exe")), (Ok(a), Ok(b)) if a == b)
+    fn threads_of(pid: u32) -> io::Result<Vec<u32>> {
+        let list = || -> io::Result<Vec<u32>> {
+            let mut threads = Vec::new();
+            for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+                let name = entry?.file_name();
+                threads.extend(name.to_str().and_then(|n| n.parse::<u32>().ok()));
+            }
+            Ok(threads)
+        };
+        seen(list).map(Option::unwrap_or_default)
     }
 
-    fn host() -> u64 {
+    fn is_objguard(pid: u32) -> io::Result<bool> {
+        let of = |path: &str| seen(|| fs::metadata(path).map(|m| (m.dev(), m.ino())));
+        let theirs = of(&format!("/proc/{pid}/exe"))?;
+        Ok(theirs.is_some() && theirs == of("/proc/self/exe")?)
+    }
+
+    fn host() -> io::Result<u64> {
         let mut hasher = blake3::Hasher::new();
         let mut buffer = Vec::new();
-        if read_into("/proc/sys/kernel/random/boot_id", &mut buffer).is_ok() {
+        if seen(|| read_into("/proc/sys/kernel/random/boot_id", &mut buffer))?.is_some() {
             hasher.update(&buffer);
         }
-        if let Ok(meta) = fs::metadata("/proc/self/ns/pid") {
+        if let Some(meta) = seen(|| fs::metadata("/proc/self/ns/pid"))? {
             hasher.update(&meta.ino().to_le_bytes());
         }
-        u64::from_le_bytes(
+        Ok(u64::from_le_bytes(
             hasher.finalize().as_bytes()[..8]
                 .try_into()
                 .expect("8 of 32 bytes"),
-        )
+        ))
     }
 
     fn read_into(path: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
@@ -288,7 +332,7 @@ mod platform {
 
         #[test]
         fn the_chain_begins_with_the_parent_and_lives() {
-            let lineage = read();
+            let lineage = read().unwrap();
             // SAFETY: getppid has no preconditions.
             assert_eq!(lineage.steps[0].pid, unsafe { libc::getppid() } as u32);
             assert!(alive(lineage.steps[0].pid, lineage.steps[0].start));
@@ -302,7 +346,10 @@ mod platform {
     use super::*;
 
     /// Our parent only; its start and threads are unknown.
-    pub fn read() -> Lineage {
+    ///
+    /// # Errors
+    /// None.
+    pub fn read() -> io::Result<Lineage> {
         // SAFETY: getppid has no preconditions.
         let pid = unsafe { libc::getppid() } as u32;
         let step = Step {
@@ -311,12 +358,12 @@ mod platform {
             thread: 0,
             thread_start: 0,
         };
-        Lineage {
+        Ok(Lineage {
             host: 0,
             began: boottime_ns(),
             beside: Beside::Nothing,
             steps: vec![step],
-        }
+        })
     }
 
     /// Not known.

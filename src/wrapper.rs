@@ -140,7 +140,8 @@ fn guarded(
         let mut words = compiler.flags.clone();
         words.extend_from_slice(args);
         // Before anything that takes time: see `lineage`.
-        session.lineage = lineage::read();
+        session.lineage = lineage::read()
+            .context("cannot read in `/proc` who runs this command; free some descriptors")?;
         let attempted = match tools.archiver {
             Some(tool) => archive(&session, &words, tool)?,
             None => attempt(&mut session, &words)?,

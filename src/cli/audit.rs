@@ -14,7 +14,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::builders::claimant;
 use super::explain::own_words;
-use super::{print, text, walk};
+use super::{cannot, print, text, walk};
 use crate::claims::Log;
 use crate::lineage::{self, Lineage, Step};
 use crate::links;
@@ -51,7 +51,7 @@ pub(super) fn main(given: &ArgMatches) -> anyhow::Result<Ended> {
             text::path(Path::new(dir))
         );
     }
-    let here = lineage::read();
+    let here = lineage::read().map_err(cannot("read", Path::new("/proc")))?;
     let mut shared = Vec::new();
     for (dir, folder) in &found.trusted {
         shared.extend(shared_objects(dir, folder, &here));

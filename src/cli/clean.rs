@@ -39,7 +39,7 @@ pub(super) fn main(given: &ArgMatches) -> anyhow::Result<Ended> {
     let found = walk::state_folders(&dir)?;
     let mut failed = found.complain();
     let mut done = Done::default();
-    let here = lineage::read();
+    let here = lineage::read().map_err(cannot("read", Path::new("/proc")))?;
     for (parent, folder) in &found.trusted {
         match clean_folder(folder, &here, &mut done) {
             // Another clean was faster.

@@ -50,7 +50,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn main(given: &ArgMatches) -> anyhow::Result<Ended> {
     // First thing: see `lineage`.
-    let lineage = lineage::read();
+    let lineage = lineage::read().map_err(super::cannot("read", std::path::Path::new("/proc")))?;
     let words = |name: &str| -> Vec<OsString> {
         let given = given.get_many::<OsString>(name);
         given.into_iter().flatten().cloned().collect()

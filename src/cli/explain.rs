@@ -343,7 +343,8 @@ fn at_path(path: &Path, log: &Log) -> AtPath {
 
 /// Who asked: the thread that ran commands in turn, if one is known.
 fn asker(lineage: &Lineage) -> String {
-    let Some(step) = claimant(lineage, &lineage::read()) else {
+    let here = lineage::read().ok();
+    let Some(step) = here.and_then(|here| claimant(lineage, &here)) else {
         return "an unknown process".into();
     };
     let alive = lineage::alive(step.pid, step.start);
@@ -361,7 +362,7 @@ fn asker(lineage: &Lineage) -> String {
 
 /// When a claim was made: its clock counts from the boot, so only this boot's can be told.
 fn when(claim: &Claim) -> String {
-    if claim.lineage.host == lineage::read().host {
+    if lineage::read().is_ok_and(|here| here.host == claim.lineage.host) {
         text::ago(lineage::boottime_ns().saturating_sub(claim.at))
     } else {
         "on another host or before the last boot".into()

@@ -119,11 +119,12 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
     }
     let directory = match request::working_directory(session.variable("PWD")) {
         Ok(directory) => directory,
-        Err(_) => {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
             return Ok(Done::AsWritten(
                 "the working directory has been removed".into(),
             ));
         }
+        Err(e) => return Err(cannot("find", Path::new("."))(e)),
     };
     let program: Vec<_> = std::iter::once(session.compiler.program.as_os_str())
         .chain(session.compiler.words.iter().map(OsString::as_os_str))

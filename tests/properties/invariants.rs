@@ -10,7 +10,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use objguard::claims::{self, Claim, Log};
-use objguard::command::{Compile, Dialect, Driver, Link, Placement, Verdict, parse_with};
+use objguard::command::{
+    Compile, Dialect, Driver, Link, Placement, SearchDir, Verdict, parse_with,
+};
 use objguard::evidence;
 use objguard::plan::{self, Additions, Slot};
 use objguard::record::Record;
@@ -31,7 +33,7 @@ pub const KEY: Key = Key([6; 16]);
 /// Bytes as a record, and as the body of one whose sum is right.
 pub fn record(data: &[u8]) {
     let _ = Record::parse(data, &KEY);
-    let mut sealed = b"OGREC02\n".to_vec();
+    let mut sealed = Record::default().write(&KEY)[..8].to_vec();
     let mut sum = blake3::Hasher::new();
     sum.update(&KEY.0).update(data);
     sealed.extend_from_slice(sum.finalize().as_bytes());
@@ -331,7 +333,13 @@ fn compile_reads_back(compile: &Compile, parse: &dyn Fn(&[OsString]) -> Verdict)
             assert_eq!(again.source_path(), compile.source_path(), "{planned:?}");
             assert_eq!(again.stage, compile.stage, "{planned:?}");
             assert_eq!(again.language, compile.language, "{planned:?}");
-            assert_eq!(again.search, compile.search);
+            let searched = |c: &Compile| {
+                let words = |d: &SearchDir| c.words.args[d.words.clone()].to_vec();
+                let dirs = c.search.iter();
+                dirs.map(|d| (d.kind, d.dir.clone(), words(d)))
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(searched(&again), searched(compile));
             assert_eq!(again.forced_includes, compile.forced_includes);
             assert_eq!(again.probe_flags, compile.probe_flags);
             assert_eq!(again.reuse, compile.reuse, "{planned:?}");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use objguard::claims::{self, Claim, Entry, How, Log, Publish};
 use objguard::inputs::Input;
 use objguard::lineage::{Beside, Lineage, Step};
-use objguard::record::{Maker, Record, Side};
+use objguard::record::{Bound, Maker, Record, Side};
 use objguard::request::{Key, Variant};
 use objguard::search::Search;
 use objguard::stamp::Stamp;
@@ -63,14 +63,15 @@ fn search() -> impl Strategy<Value = Search> {
         vec((path(), option::of(stamp())), 0..4),
         vec(path(), 0..3),
         vec(vec(any::<u8>(), 0..9), 0..3),
-        any::<([u8; 16], bool, i64)>(),
+        any::<([u8; 16], [u8; 16], bool, i64)>(),
     );
     parts.prop_map(
-        |(watched, roots, probed, (presence, tests_unknown, clock))| Search {
+        |(watched, roots, probed, (presence, mates, tests_unknown, clock))| Search {
             watched,
             roots,
             probed,
             presence,
+            mates,
             tests_unknown,
             clock,
         },
@@ -89,6 +90,11 @@ fn record() -> impl Strategy<Value = Record> {
         vec(any::<u8>(), 0..300),
         option::of(vec(any::<u8>(), 0..40)),
     );
+    let bound = prop_oneof![
+        Just(Bound::Unknown),
+        Just(Bound::Free),
+        "\\PC{0,9}".prop_map(Bound::To)
+    ];
     let lists = (
         maker(),
         vec(word(), 0..4),
@@ -97,6 +103,8 @@ fn record() -> impl Strategy<Value = Record> {
         vec(side, 0..3),
         vec(input, 0..6),
         search(),
+        vec(path(), 0..3),
+        bound,
     );
     (known, lists).prop_map(
         |(
@@ -107,7 +115,7 @@ fn record() -> impl Strategy<Value = Record> {
                 stderr,
                 depfile,
             ),
-            (maker, flags, source, directory, sides, inputs, search),
+            (maker, flags, source, directory, sides, inputs, search, places, bound),
         )| Record {
             variant: Variant(variant),
             never,
@@ -127,6 +135,8 @@ fn record() -> impl Strategy<Value = Record> {
             sides,
             inputs,
             search,
+            places,
+            bound,
         },
     )
 }
