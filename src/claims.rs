@@ -376,22 +376,24 @@ pub fn append_text(path: &Path, text: &[u8]) -> io::Result<()> {
             .open(path)
     };
     let mut file = open()?;
-    if file.metadata()?.nlink() > 1 {
+    let mut meta = file.metadata()?;
+    if meta.nlink() > 1 {
         let mut whole = Vec::new();
         file.read_to_end(&mut whole)?;
         scratch::write_atomically(path, &whole, 0o600)?;
         file = open()?;
+        meta = file.metadata()?;
     }
-    let before = file.metadata()?.len();
-    if before > 0 {
+    let mut start = meta.len();
+    if start > 0 {
         use std::os::unix::fs::FileExt;
         let mut last = [0u8];
-        file.read_exact_at(&mut last, before - 1)?;
+        file.read_exact_at(&mut last, start - 1)?;
         if last != *b"\n" {
             file.write_all(b"\n")?;
+            start += 1;
         }
     }
-    let start = file.metadata()?.len();
     file.write_all(text).inspect_err(|_| {
         let _ = file.set_len(start);
     })
@@ -399,6 +401,16 @@ pub fn append_text(path: &Path, text: &[u8]) -> io::Result<()> {
 
 /// A log longer than this (bytes) is worth a look whether it can be shortened.
 const LONG: u64 = 64 * 1024;
+
+/// A skip looks only after so many entries whether a long log can be shortened: it may be that it can't.
+const LOOKS: usize = 64;
+
+impl Log {
+    /// Whether it is time to look whether the log can be shortened.
+    pub fn grows_long(&self) -> bool {
+        self.position.len >= LONG && self.entries.len().is_multiple_of(LOOKS)
+    }
+}
 
 /// Shortens a long log, and rewrites a damaged one. The caller holds the publish lock exclusively, and `log` is what stands
 /// at `path`. `keep` says whether a variant can still be had, `host` whose clock [`crate::lineage::boottime_ns`] is.
@@ -498,14 +510,21 @@ fn needed(
 
 /// The checksum that ends a line.
 pub fn sum(line: &str) -> String {
+    format!("{:016x}", sum_number(line))
+}
+
+fn sum_number(line: &str) -> u64 {
     let hash = blake3::hash(line.as_bytes());
-    hash.to_hex()[..16].to_owned()
+    u64::from_be_bytes(hash.as_bytes()[..8].try_into().expect("8 of 32 bytes"))
 }
 
 /// A line without its checksum, if that is right.
 pub fn checked(line: &str) -> Option<&str> {
     let (body, given) = line.rsplit_once(' ')?;
-    (sum(body) == given).then_some(body)
+    let given = (given.len() == 16)
+        .then(|| u64::from_str_radix(given, 16).ok())
+        .flatten()?;
+    (sum_number(body) == given).then_some(body)
 }
 
 fn write_line(text: &mut String, entry: &Entry) {

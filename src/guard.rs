@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -128,6 +129,8 @@ pub struct Target {
     pub name: OsString,
     /// Whether a file is there.
     pub exists: bool,
+    /// Device and inode of that file.
+    pub file: Option<(u64, u64)>,
 }
 
 impl Target {
@@ -139,8 +142,8 @@ impl Target {
     pub fn of(output: &Path, through_links: bool) -> Result<Target, String> {
         let irregular = || "the output is not a regular file".to_owned();
         let mut path = output.to_owned();
-        let exists = match fs::symlink_metadata(output) {
-            Ok(meta) if meta.is_file() => true,
+        let file = match fs::symlink_metadata(output) {
+            Ok(meta) if meta.is_file() => Some(meta),
             Ok(meta) if meta.is_symlink() => {
                 let behind = fs::metadata(output).ok();
                 if behind.as_ref().is_some_and(|m| !m.is_file()) {
@@ -149,10 +152,10 @@ impl Target {
                 if through_links && behind.as_ref().is_none_or(|m| m.len() == 0) {
                     path = one_link_on(output).ok_or_else(irregular)?;
                 }
-                behind.is_some()
+                behind
             }
             Ok(_) => return Err(irregular()),
-            Err(_) => false,
+            Err(_) => None,
         };
         let name = path.file_name().ok_or("the output has no name")?.to_owned();
         let dir = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -160,7 +163,8 @@ impl Target {
             path,
             dir,
             name,
-            exists,
+            exists: file.is_some(),
+            file: file.map(|m| (m.dev(), m.ino())),
         })
     }
 

@@ -162,9 +162,31 @@ pub fn read(path: &Path, buffer: &mut Vec<u8>) -> io::Result<Stamp> {
             "not a regular file",
         ));
     }
-    buffer.reserve(meta.len() as usize + 1);
-    file.read_to_end(buffer)?;
-    file.metadata().map(|m| Stamp::from(&m))
+    buffer.resize(meta.len() as usize + 1, 0);
+    let mut filled = 0;
+    loop {
+        filled += read_some(&mut file, &mut buffer[filled..])?;
+        if filled == buffer.len() {
+            buffer.resize(2 * filled, 0);
+            continue;
+        }
+        let stamp = Stamp::from(&file.metadata()?);
+        // Less than was asked for is the end of a file, on most file systems; its size tells.
+        if stamp.size == filled as u64 || read_some(&mut file, &mut buffer[filled..=filled])? == 0 {
+            buffer.truncate(filled);
+            return Ok(stamp);
+        }
+        filled += 1;
+    }
+}
+
+fn read_some(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(into) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }
 
 /// The hash of a content.

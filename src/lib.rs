@@ -3,7 +3,8 @@
 //! # The flow
 //!
 //! ```text
-//! bin/objguard-cc ─ wrapper ─┬─ config        what OBJGUARD_… asks for
+//! bin/objguard-cc ─ start
+//!                  └ wrapper ┬─ config        what OBJGUARD_… asks for
 //!                            ├─ compiler      which program is the real compiler
 //!                            ├─ command       argv → Compile | Link | PassThrough   (options, response: its data)
 //!                            ├─ identity      what that compiler is made of
@@ -65,5 +66,6 @@ pub mod scratch;
 pub mod search;
 pub mod signals;
 pub mod stamp;
+pub mod start;
 pub mod state;
 pub mod wrapper;

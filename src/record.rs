@@ -304,10 +304,10 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self) -> Option<u64> {
         let mut n = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?[0];
-            n |= u64::from(byte & 0x7f) << shift;
+        for (at, byte) in self.rest.iter().take(10).enumerate() {
+            n |= u64::from(byte & 0x7f) << (7 * at);
             if byte & 0x80 == 0 {
+                self.rest = &self.rest[at + 1..];
                 return Some(n);
             }
         }

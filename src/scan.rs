@@ -3,6 +3,7 @@
 //! The search is for words, not for meaning: one in a comment counts too. That costs a compile that needn't have been, never a
 //! wrong object.
 
+use aho_corasick::packed;
 use memchr::memmem::Finder;
 
 /// What a file's text says of hidden inputs.
@@ -23,6 +24,9 @@ const CLOCK: [&str; 3] = ["__DATE__", "__TIME__", "__TIMESTAMP__"];
 
 /// The searches, prepared once.
 pub struct Scanner {
+    /// All the words that the others look for first: most files have none of them, and one pass tells. `None`: this processor
+    /// can't.
+    any: Option<packed::Searcher>,
     /// Ends and beginnings of [`CLOCK`]'s words: `##` may paste them of two pieces.
     clock: [Finder<'static>; 5],
     embeds: [(&'static str, Finder<'static>); 3],
@@ -41,18 +45,30 @@ impl Default for Scanner {
 impl Scanner {
     /// Prepares the searches.
     pub fn new() -> Scanner {
-        let finder = |word: &'static str| (word, Finder::new(word));
+        const CLOCKS: [&str; 5] = ["__TI", "__DA", "ME__", "TE__", "MP__"];
+        const EMBEDS: [&str; 3] = ["incbin", ".include", "embed"];
+        const ASSEMBLY: &str = "asm";
+        const HAS: &str = "has_";
+        let words = CLOCKS.iter().chain(&EMBEDS).chain([&ASSEMBLY, &HAS]);
         Scanner {
-            clock: ["__TI", "__DA", "ME__", "TE__", "MP__"].map(Finder::new),
-            embeds: [finder("incbin"), finder(".include"), finder("embed")],
-            assembly: Finder::new("asm"),
+            any: packed::Searcher::new(words),
+            clock: CLOCKS.map(Finder::new),
+            embeds: EMBEDS.map(|word| (word, Finder::new(word))),
+            assembly: Finder::new(ASSEMBLY),
             directive: [".i", ".\\"].map(Finder::new),
-            has: Finder::new("has_"),
+            has: Finder::new(HAS),
         }
     }
 
     /// What `text` says.
     pub fn scan(&self, text: &[u8]) -> Findings {
+        if self
+            .any
+            .as_ref()
+            .is_some_and(|any| any.find(text).is_none())
+        {
+            return Findings::default();
+        }
         let embeds = self
             .embeds
             .iter()

@@ -56,7 +56,7 @@ impl Search {
         tests_unknown: bool,
         clock: i64,
     ) -> Search {
-        let mut folders: BTreeSet<PathBuf> = inputs.iter().map(|i| folder_of(&i.path)).collect();
+        let mut folders = folders_of(inputs);
         let sub_folders = sub_folders(&roots, inputs, &probed);
         for root in &roots {
             folders.insert(existing_ancestor(root));
@@ -86,7 +86,7 @@ impl Search {
     pub fn standing(
         &self,
         inputs: &[Input],
-        present: &HashSet<(u64, u64)>,
+        present: &[(u64, u64)],
         places: &[PathBuf],
     ) -> Standing {
         let mut moved = Vec::new();
@@ -140,14 +140,26 @@ impl Search {
         &self,
         moved: &[Moved<'_>],
         inputs: &[Input],
-        present: &HashSet<(u64, u64)>,
+        present: &[(u64, u64)],
         places: &[PathBuf],
     ) -> Option<PathBuf> {
         let mut folders: BTreeSet<PathBuf> = self.roots.iter().cloned().collect();
-        folders.extend(inputs.iter().map(|i| folder_of(&i.path)));
+        folders.extend(folders_of(inputs));
         let names = included_names(&folders, inputs);
-        for folder in &folders {
-            for candidate in names.iter().map(|n| folder.join(n)) {
+        let present: HashSet<_> = present.iter().collect();
+        // A name is relative: only in these folders, or above them, may it lie below one that moved.
+        let near = |folder: &Path| {
+            moved
+                .iter()
+                .any(|m| m.folder.starts_with(folder) || below(m.folder, folder))
+        };
+        for folder in folders.iter().filter(|f| near(f)) {
+            let listed = listing(folder, names.len());
+            let may_be = |name: &&PathBuf| match (&listed, name.components().next()) {
+                (Some(listed), Some(Component::Normal(first))) => listed.contains(first),
+                _ => true,
+            };
+            for candidate in names.iter().filter(may_be).map(|n| folder.join(n)) {
                 let mut above = moved
                     .iter()
                     .filter(|m| below(m.folder, &candidate))
@@ -308,6 +320,15 @@ pub fn moved_since(
     None
 }
 
+/// What a folder holds, if that can be read and is no more than `most` names: it takes less than to look for as many.
+fn listing(folder: &Path, most: usize) -> Option<HashSet<OsString>> {
+    let entries = fs::read_dir(folder).ok()?.take(most + 1);
+    let names: Result<HashSet<OsString>, _> = entries
+        .map(|e| Ok::<_, io::Error>(e?.file_name()))
+        .collect();
+    names.ok().filter(|n| n.len() <= most)
+}
+
 /// A watched folder whose stamp isn't the recorded one.
 struct Moved<'a> {
     folder: &'a Path,
@@ -326,6 +347,20 @@ fn folder_of(path: &Path) -> PathBuf {
         Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
         _ => PathBuf::from("."),
     }
+}
+
+/// The folders that the inputs lie in: few, so that it pays to look at each spelling once.
+fn folders_of(inputs: &[Input]) -> BTreeSet<PathBuf> {
+    let parents: HashSet<&[u8]> = inputs
+        .iter()
+        .map(|i| i.path.parent().unwrap_or(Path::new("")))
+        .map(|p| p.as_os_str().as_bytes())
+        .collect();
+    let folder = |bytes: &[u8]| match bytes {
+        b"" => PathBuf::from("."),
+        _ => PathBuf::from(OsStr::from_bytes(bytes)),
+    };
+    parents.into_iter().map(folder).collect()
 }
 
 /// A folder's stamp: its size says nothing.
@@ -385,18 +420,44 @@ fn included_names(folders: &BTreeSet<PathBuf>, inputs: &[Input]) -> BTreeSet<Pat
 
 /// `path` as seen from `folder`, if it lies there. gcc leaves the `./` off that `-I.` gives (compiler-options.md, D1).
 fn behind<'a>(folder: &Path, path: &'a Path) -> Option<&'a Path> {
-    let rest = path
-        .strip_prefix(folder)
-        .ok()
-        .or((folder == Path::new(".") && path.is_relative()).then_some(path));
+    let rest =
+        stripped(folder, path).or((folder == Path::new(".") && path.is_relative()).then_some(path));
     rest.filter(|r| !r.as_os_str().is_empty())
+}
+
+/// [`Path::strip_prefix`], which goes by components: where there is nothing in the spelling that it passes over, bytes tell the
+/// same in a tenth of the time. Hundreds of inputs are compared with every search folder.
+fn stripped<'a>(folder: &Path, path: &'a Path) -> Option<&'a Path> {
+    let plain = |p: &[u8]| {
+        !p.ends_with(b"/")
+            && !p.ends_with(b"/.")
+            && !p
+                .windows(2)
+                .enumerate()
+                .any(|(at, w)| w == b"//" || (w == b"/." && p.get(at + 2) == Some(&b'/')))
+    };
+    let (above, whole) = (folder.as_os_str().as_bytes(), path.as_os_str().as_bytes());
+    if above.is_empty() || !plain(above) || !plain(whole) {
+        return path.strip_prefix(folder).ok();
+    }
+    let rest = whole.strip_prefix(above)?;
+    match rest {
+        b"" => Some(Path::new("")),
+        _ => rest
+            .strip_prefix(b"/")
+            .map(|rest| Path::new(OsStr::from_bytes(rest))),
+    }
 }
 
 /// The folders, below a search folder, that included or tested names lie in.
 fn sub_folders(roots: &[PathBuf], inputs: &[Input], probed: &[Vec<u8>]) -> BTreeSet<PathBuf> {
     let mut folders = BTreeSet::new();
+    let mut seen = HashSet::new();
     let mut add = |name: &Path| {
         let mut at = name.parent();
+        if !seen.insert(at.map(|p| p.as_os_str().as_bytes().to_owned())) {
+            return;
+        }
         while let Some(folder) = at.filter(|f| !f.as_os_str().is_empty()) {
             folders.insert(folder.to_owned());
             at = folder.parent();
@@ -412,4 +473,23 @@ fn sub_folders(roots: &[PathBuf], inputs: &[Input], probed: &[Vec<u8>]) -> BTree
         add(Path::new(OsStr::from_bytes(name)));
     }
     folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_stripped_like_components() {
+        let spellings = [
+            "", ".", "/", "a", "./a", "a/", "a/.", "a/b", "a//b", "a/./b", "/a", "/a/b", "/a/b/",
+            "..", "../a", "a/../b", "ab", ".a", "a/b.h", "a/.b", "//a", "/./a",
+        ];
+        for folder in spellings.map(Path::new) {
+            for path in spellings.map(Path::new) {
+                let like = path.strip_prefix(folder).ok();
+                assert_eq!(stripped(folder, path), like, "{folder:?} {path:?}");
+            }
+        }
+    }
 }

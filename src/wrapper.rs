@@ -15,12 +15,13 @@ use crate::guard::{self, Done, Session};
 use crate::lineage;
 use crate::process::{Ended, Stderr};
 
-/// Runs the wrapper with the process's own arguments and environment; ends the process as the compiler, or the archiver, would
+/// Runs the wrapper with the process's own words and environment; ends the process as the compiler, or the archiver, would
 /// have ended.
-pub fn main() -> ! {
-    let mut args = std::env::args_os();
-    let invoked_as = args.next().unwrap_or_else(|| "objguard-cc".into());
-    let args: Vec<OsString> = args.collect();
+pub fn main(words: &[OsString]) -> ! {
+    let (invoked_as, args) = match words.split_first() {
+        Some((first, args)) => (first.clone(), args),
+        None => ("objguard-cc".into(), words),
+    };
     exit(run(
         |config, path| {
             Ok(match tool(&invoked_as, config) {
@@ -36,7 +37,7 @@ pub fn main() -> ! {
                 },
             })
         },
-        &args,
+        args,
     ))
 }
 

@@ -1,4 +1,7 @@
-"""The measurements of scripts/bench that need nothing but a compiler: each fills a few rows of the table."""
+"""The measurements of scripts/bench that need nothing but a compiler: each fills a few rows of the table.
+
+Goals are compared by the least times: what else runs on a machine only ever adds to them. Medians stand in the tables.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +77,8 @@ class Scenes:
     def _enter(self, name: str) -> Path:
         folder = self.folder / name
         folder.mkdir()
+        # Objects lie in a folder of their own, as setuptools lays them: a folder with sources that changes is looked at.
+        (folder / "build").mkdir()
         os.chdir(folder)
         return folder
 
@@ -83,12 +88,17 @@ class Scenes:
     def _plain(self, label: str, words: Sequence[str]) -> Command:
         return Command(label, [self.gcc, *words], self.peers.environment)
 
-    def _settled_skip(self, words: Sequence[str]) -> Command:
-        """A compile that has been done, and looked at again when its inputs' times were old enough."""
-        command = self._guarded("objguard, skip", words)
+    def _settled_skip(self, words: Sequence[str], label: str = "objguard, skip") -> Command:
+        """A compile that has been done, and looked at again when its inputs' times were old enough. A builder asks for an
+        object once: before each run the claims are put back to what they were."""
+        command = self._guarded(label, words)
         command.run()
         time.sleep(_UNSETTLED)
         command.run()
+        guarded = Path(words[-1])
+        claims = guarded.parent / ".objguard" / guarded.name / "claims"
+        text = claims.read_bytes()
+        command.before = lambda: claims.write_bytes(text)
         return command
 
     def _show(self, name: str, title: str, commands: Sequence[Command | None], base: Command) -> dict[str, Summary]:
@@ -128,25 +138,29 @@ class Scenes:
         empty = Command("empty static C program", [str(self.peers.empty)], environment)
         stats = Command(f"static C, {len(inputs)} stats", [str(self.peers.stats), "inputs"], environment)
         rust = Command("Rust, nothing", [str(self.peers.rust)], environment) if self.peers.rust else None
-        skip = self._settled_skip([*self.words, "guarded.o"])
-        plain = self._plain("gcc", [*self.words, "plain.o"])
-        ccache = self.peers.command("ccache", "ccache, direct hit", [self.gcc, *self.words, "ccache.o"])
-        sccache = self.peers.command("sccache", "sccache, hit", [self.gcc, *self.words, "sccache.o"])
+        skip = self._settled_skip([*self.words, "build/guarded.o"])
+        plain = self._plain("gcc", [*self.words, "build/plain.o"])
+        ccache = self.peers.command("ccache", "ccache, direct hit", [self.gcc, *self.words, "build/ccache.o"])
+        sccache = self.peers.command("sccache", "sccache, hit", [self.gcc, *self.words, "build/sccache.o"])
         commands = [command for command in (empty, rust, stats, skip, ccache, sccache) if command]
         interleave(commands, self.size.rounds)
         interleave([plain], max(3, self.size.compiles // 2), warm_up=1)
         title = f"a skip: a file that includes Python.h, {len(inputs)} inputs"
         found = self._show("skip", title, [*commands, plain], empty)
-        mine = found[skip.label].wall
-        floor = found[stats.label].wall
-        ratio = mine / found[empty.label].wall
-        self._goal("skip", "at most 3 × an empty static program", f"{ratio:.2f} ×", ratio <= 3)
-        self._goal("skip, distance to the floor", "-", f"{mine - floor:.2f} ms over the bare stats", True)
+        mine, floor = found[skip.label], found[stats.label]
+        ratio = mine.wall_least / found[empty.label].wall_least
+        by_cpu = mine.cpu / found[empty.label].cpu
+        seen = f"{ratio:.2f} × (by CPU time {by_cpu:.2f})"
+        self._goal("skip", "at most 3 × an empty static program", seen, ratio <= 3)
+        over = mine.wall_least - floor.wall_least
+        self._goal("skip, distance to the floor", "-", f"{over:.2f} ms over the bare stats", True)
         for peer, times in ((ccache, 5), (sccache, 8)):
             if peer:
-                ratio = found[peer.label].wall / mine
-                self._goal("skip", f"{times} × faster than {peer.label}", f"{ratio:.2f} ×", ratio >= times)
-        self._disk(folder, len(inputs))
+                ratio = found[peer.label].wall_least / mine.wall_least
+                limit = found[peer.label].wall_least / floor.wall_least
+                seen = f"{ratio:.2f} × (the bare stats: {limit:.2f} ×)"
+                self._goal("skip", f"{times} × faster than {peer.label}", seen, ratio >= times)
+        self._disk(folder / "build", len(inputs))
 
     def _inputs(self) -> list[str]:
         command = [self.gcc, *(word for word in self.words[:-1] if word != "-c"), "-M"]
@@ -173,7 +187,7 @@ class Scenes:
         rows = []
         for label, text in (("includes nothing", "int x;\n"), ("includes Python.h", _MODULE)):
             (folder / "one.c").write_text(text)
-            words = [self.wrapper, *self.words, f"{len(rows)}.o"]
+            words = [self.wrapper, *self.words, f"build/{len(rows)}.o"]
             tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
             counted = 0
             # valgrind sets LD_PRELOAD, which is part of the request: the first of these runs compiles.
@@ -201,23 +215,23 @@ class Scenes:
         time.sleep(_UNSETTLED)
 
         def forget() -> None:
-            shutil.rmtree(".objguard", ignore_errors=True)
-            Path("guarded.o").unlink(missing_ok=True)
+            shutil.rmtree("build/.objguard", ignore_errors=True)
+            Path("build/guarded.o").unlink(missing_ok=True)
 
-        guarded = self._guarded("objguard, first compile", [*self.words, "guarded.o"])
+        guarded = self._guarded("objguard, first compile", [*self.words, "build/guarded.o"])
         guarded.before = forget
-        plain = self._plain("gcc", [*self.words, "plain.o"])
-        plain.before = lambda: Path("plain.o").unlink(missing_ok=True)
+        plain = self._plain("gcc", [*self.words, "build/plain.o"])
+        plain.before = lambda: Path("build/plain.o").unlink(missing_ok=True)
         others = [
-            self.peers.command("ccache", "ccache, miss", [self.gcc, *self.words, "c.o"], CCACHE_RECACHE="1"),
-            self.peers.command("sccache", "sccache, miss", [self.gcc, *self.words, "s.o"], SCCACHE_RECACHE="1"),
-            self.peers.command("flock", "flock gcc", [self.gcc, *self.words, "f.o"]),
+            self.peers.command("ccache", "ccache, miss", [self.gcc, *self.words, "build/c.o"], CCACHE_RECACHE="1"),
+            self.peers.command("sccache", "sccache, miss", [self.gcc, *self.words, "build/s.o"], SCCACHE_RECACHE="1"),
+            self.peers.command("flock", "flock gcc", [self.gcc, *self.words, "build/f.o"]),
         ]
         commands = [plain, guarded, *(command for command in others if command)]
         interleave(commands, self.size.compiles)
         found = self._show("first", "a first compile (sccache's CPU time is its server's)", commands, plain)
         for what, ratio in (
-            ("wall", found[guarded.label].wall / found[plain.label].wall),
+            ("wall", found[guarded.label].wall_least / found[plain.label].wall_least),
             ("CPU", found[guarded.label].cpu / found[plain.label].cpu),
         ):
             self._goal(f"first compile, {what}", "at most 1.02 × the plain one", f"{ratio:.3f} ×", ratio <= 1.02)
@@ -235,7 +249,7 @@ class Scenes:
         guarded = self._guarded("objguard, link", ["-shared", "-o", "guarded.so", *objects])
         interleave([plain, guarded], max(5, self.size.rounds // 4))
         found = self._show("link", f"a link of {count} guarded objects", [plain, guarded], plain)
-        over = found[guarded.label].wall - found[plain.label].wall
+        over = found[guarded.label].wall_least - found[plain.label].wall_least
         self._goal(f"link of {count} objects", "at most 20 ms over the plain one", f"{over:.1f} ms", over <= 20)
 
     def _compile_all(self, count: int) -> None:
@@ -261,9 +275,9 @@ class Scenes:
         count, cores = self.size.at_once, len(os.sched_getaffinity(0))
         log = folder / "calls"
         environment = {**self.environment, "OBJGUARD_CC": shlex.quote(str(COUNTING_CC)), "COUNTING_LOG": str(log)}
-        words = [self.wrapper, *self.words, "guarded.o"]
+        words = [self.wrapper, *self.words, "build/guarded.o"]
         # What the compiler is made of is known before, as it is after the first compile of a user's life.
-        Command("", [self.wrapper, *self.words, "first.o"], environment).run()
+        Command("", [self.wrapper, *self.words, "build/first.o"], environment).run()
         log.unlink()
         began = time.perf_counter()
         said = subprocess.run(
@@ -276,8 +290,8 @@ class Scenes:
         compiles = Calls.read(log).compiles
         # That of the one which compiled counts the compiler's.
         resident = sorted(kib for _, kib in ended)[-1 - compiles] / 1024
-        skip = self._settled_skip([*self.words, "other.o"])
-        plain = self._plain("gcc", [*self.words, "plain.o"])
+        skip = self._settled_skip([*self.words, "build/other.o"])
+        plain = self._plain("gcc", [*self.words, "build/plain.o"])
         interleave([skip], 10)
         interleave([plain], 3, warm_up=1)
         may = plain.summary().wall + count * skip.summary().wall / cores
@@ -300,11 +314,12 @@ class Scenes:
         for number in range(self.size.crowd):
             shutil.copyfile(many / "one.o", many / f"x{number}.o")
             shutil.copytree(many / ".objguard" / "one.o", many / ".objguard" / f"x{number}.o")
-        time.sleep(_UNSETTLED)
-        few_skip, many_skip = (self._guarded(f"objguard, {name}", [*self.words, f"{name}/one.o"]) for name in ("few", "many"))
+        few_skip, many_skip = (
+            self._settled_skip([*self.words, f"{name}/one.o"], f"objguard, {name}") for name in ("few", "many")
+        )
         interleave([few_skip, many_skip], self.size.rounds)
         title = f"a skip among {self.size.crowd} objects"
         found = self._show("crowd", title, [few_skip, many_skip], few_skip)
-        ratio = found[many_skip.label].wall / found[few_skip.label].wall
+        ratio = found[many_skip.label].wall_least / found[few_skip.label].wall_least
         self._goal(title, "within 10 % of one in an empty folder", f"{ratio:.3f} ×", ratio <= 1.1)
         shutil.rmtree(many)

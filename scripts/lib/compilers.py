@@ -13,6 +13,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from typing import Iterable, Mapping
 
 from places import DEV, ROOT, TOOLS
 from say import Cannot, note
+
+sys.path.append(str(ROOT / "src" / "python"))
+import static  # noqa: E402  (how the wheel's programs are linked, too)
 
 COUNTING_CC = TOOLS / "counting-cc"
 COUNTING_CXX = TOOLS / "counting-c++"
@@ -149,7 +153,13 @@ def _cargo(arguments: list[str], quiet: bool = False, capture: bool = False) -> 
     if quiet:
         command.insert(2, "--quiet")
     done = subprocess.run(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if capture else None, check=False, text=True
+        command,
+        cwd=ROOT,
+        env={**os.environ, **static.rustflags()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if capture else None,
+        check=False,
+        text=True,
     )
     if done.returncode:
         raise Cannot(f"`{' '.join(command)}` failed with exit code {done.returncode}; its messages are above")

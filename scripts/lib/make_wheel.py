@@ -14,31 +14,24 @@ import wheel
 from places import DEV
 from say import Cannot, note, run_main
 
-_ZIG = "ziglang>=0.13,<0.14"
-
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/wheel",
-        description="Build objguard's wheel and sdist. The wheel's tag says which glibc it needs: with this machine's linker "
-        "the symbols that the programs came to use, with --glibc that one, by way of zig's linker (from PyPI).",
+        description="Build objguard's wheel and sdist. Where the C library has an archive (Debian's libc6-dev), the programs are linked "
+        "statically and run with any glibc; else the wheel's tag says which they need.",
     )
     parser.add_argument("--out", type=Path, default=DEV / "upload", metavar="DIR", help="where to put them")
-    parser.add_argument("--glibc", metavar="2.N", help="the oldest glibc that the wheel is to run with, such as 2.17")
-    given = parser.parse_args()
-    if given.glibc and not (given.glibc.startswith("2.") and given.glibc[2:].isdigit()):
-        parser.error("--glibc takes a version such as 2.17")
-    return given
+    return parser.parse_args()
 
 
 def main() -> int:
     given = arguments()
     needs.require((needs.CARGO, needs.CC, needs.LIBC_HEADERS, needs.PYTHON_VENV))
     scratch = DEV / f"upload.{os.getpid()}"
-    # Without these words the backend gives it the tag of this machine alone, as for an installation from source.
-    words = f"--compatibility manylinux_{given.glibc.replace('.', '_')} --zig" if given.glibc else "--compatibility pypi"
     try:
-        built = wheel.into(scratch, [_ZIG] if given.glibc else [], {"MATURIN_PEP517_ARGS": words})
+        # Without these words the backend gives it the tag of this machine alone, as for an installation from source.
+        built = wheel.into(scratch, env={"MATURIN_PEP517_ARGS": "--compatibility pypi"})
         check(built)
         source = wheel.sdist_into(scratch)
         given.out.mkdir(parents=True, exist_ok=True)

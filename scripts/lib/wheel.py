@@ -36,9 +36,9 @@ def build_wheel() -> Path:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def into(folder: Path, more: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Path:
-    """Build the wheel into `folder`; `more`: what is installed beside maturin."""
-    tools = venvs.ensure(venvs.name_for("wheel", [_MATURIN, *more]), [_MATURIN, *more])
+def into(folder: Path, env: Mapping[str, str] | None = None) -> Path:
+    """Build the wheel into `folder`."""
+    tools = venvs.ensure(venvs.name_for("wheel", [_MATURIN]), [_MATURIN])
     command = [
         *(str(venvs.python_of(tools)), "-m", "pip", "wheel", "--quiet", "--no-cache-dir", "--disable-pip-version-check"),
         *("--no-build-isolation", "--no-deps", "--wheel-dir", str(folder), str(ROOT)),

@@ -1,5 +1,12 @@
 //! The wrapper: `CC=objguard-cc`. What it is called as decides which compiler it stands for.
 
-fn main() {
-    objguard::wrapper::main()
+#![no_main]
+
+use std::ffi::{c_char, c_int};
+
+/// What the C library calls: see `objguard::start`.
+#[unsafe(no_mangle)]
+extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    // SAFETY: the C library passes what `main` gets, and calls it before anything of ours.
+    unsafe { objguard::start::wrapper(argc, argv) }
 }

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -58,11 +59,13 @@ pub fn compile(session: &Session<'_>, command: &Compile) -> anyhow::Result<Done>
         Ok(target) => target,
         Err(why) => return Ok(Done::AsWritten(why)),
     };
-    if fs::metadata(command.source_path()).is_ok_and(|m| !m.is_file()) {
-        return Ok(Done::AsWritten("the source is not a regular file".into()));
-    }
-    if target.exists && same_file(&target.path, command.source_path()) {
-        return Ok(Done::AsWritten("the output is the source".into()));
+    if let Ok(source) = fs::metadata(command.source_path()) {
+        if !source.is_file() {
+            return Ok(Done::AsWritten("the source is not a regular file".into()));
+        }
+        if target.file == Some((source.dev(), source.ino())) {
+            return Ok(Done::AsWritten("the output is the source".into()));
+        }
     }
     if !target.has_room() {
         return Ok(Done::AsWritten(
@@ -349,7 +352,8 @@ impl Guarded<'_> {
             self.coloured,
             self.places,
         ) {
-            Ok(hit) => hit,
+            // Freeing hundreds of paths one by one, a moment before the process ends, would take as long as reading them.
+            Ok(hit) => ManuallyDrop::new(hit),
             Err(dirty) => return Ok(Err(dirty)),
         };
         if let Some(counts) = self.old_counts() {
@@ -399,14 +403,14 @@ impl Guarded<'_> {
             .depfile
             .as_ref()
             .filter(|_| record.depfile.is_some());
-        let object = Stamp::of(&self.target.path).map_err(cannot("read", &self.target.path))?;
         // Written before the object, as by the compiler: not newer than it, and not older than what it lists.
         if let Some(file) = restored.or(depfile.filter(|_| touched).map(|d| &d.file)) {
+            let object = Stamp::of(&self.target.path).map_err(cannot("read", &self.target.path))?;
             scratch::utimens(file, Some(object.mtime)).map_err(cannot("touch", file))?;
         }
         held.claim(&wanted, how, &self.session.lineage)
             .map_err(cannot("write", &self.state.claims()))?;
-        if held.log().damaged
+        if (held.log().damaged || held.log().grows_long())
             && let Ok(scratch) = Scratch::in_state(self.folder)
         {
             held.tidy(&scratch);
@@ -1242,10 +1246,6 @@ fn side_of(path: &Path) -> io::Result<Option<Side>> {
 /// Whether anybody may have claimed a variant of the object.
 fn claimed(state: &ObjectState) -> bool {
     !fs::symlink_metadata(state.claims()).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((Stamp::of(a), Stamp::of(b)), (Ok(a), Ok(b)) if (a.dev, a.ino) == (b.dev, b.ino))
 }
 
 fn folder_or_dot(path: &Path) -> PathBuf {

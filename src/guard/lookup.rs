@@ -77,16 +77,16 @@ pub fn standing(
     let mut restamped = false;
     let mut newest_input = i64::MIN;
     let mut buffer = Vec::new();
-    let mut present = std::collections::HashSet::with_capacity(record.inputs.len());
+    let mut present = Vec::with_capacity(record.inputs.len());
     let settled = search::settled_clock();
     for input in &mut record.inputs {
         match input.standing(&mut buffer) {
             Standing::Same => {
-                present.insert((input.stamp.dev, input.stamp.ino));
+                present.push((input.stamp.dev, input.stamp.ino));
             }
             // A stamp that is too new may hide a further change: such a file is read again next time.
             Standing::Touched(stamp) => {
-                present.insert((stamp.dev, stamp.ino));
+                present.push((stamp.dev, stamp.ino));
                 if stamp.older_than(settled) {
                     input.stamp = stamp;
                     restamped = true;

@@ -1,7 +1,7 @@
 """The build backend of this project: maturin's, with one more program in its wheels.
 
 Cargo takes no `+` in a program's name, and a wheel holds no links. So `objguard-c++` is put into the finished wheel as a
-copy of `objguard-cc`: they are one program, which asks what it was called as.
+copy of `objguard-cc`: they are one program, which asks what it was called as. How they are linked is `static`'s business.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import maturin
+import static
 from maturin import *  # noqa: F403  (the hooks that stay as they are)
 
 _OF = "/scripts/objguard-cc"
@@ -19,6 +20,7 @@ _COPY = "/scripts/objguard-c++"
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """PEP 517."""
+    os.environ.update(static.rustflags())
     name = maturin.build_wheel(wheel_directory, config_settings, metadata_directory)
     _complete(Path(wheel_directory, name))
     return name
@@ -26,6 +28,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
     """PEP 660."""
+    os.environ.update(static.rustflags())
     name = maturin.build_editable(wheel_directory, config_settings, metadata_directory)
     _complete(Path(wheel_directory, name))
     return name
