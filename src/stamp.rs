@@ -33,10 +33,11 @@ impl Stamp {
     /// The stamp of the regular file at `path` itself; `None`: there is nothing, or something else. What can't be looked at may
     /// be there.
     pub fn of_file(path: &Path) -> io::Result<Option<Stamp>> {
+        use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
         match fs::symlink_metadata(path) {
             Ok(m) if m.is_file() => Ok(Some(Stamp::from(&m))),
             Ok(_) => Ok(None),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) if matches!(e.kind(), NotFound | NotADirectory | InvalidFilename) => Ok(None),
             Err(e) => Err(e),
         }
     }

@@ -69,6 +69,12 @@ def python_venv() -> bool:
     return all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
 
 
+def may_mount() -> bool:
+    """Root, and not in a container that forbids it."""
+    done = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return done.returncode == 0
+
+
 CARGO = of_programs("cargo", "cargo (or rustup's)", "building objguard, the Rust tests", "cargo")
 CC = of_programs("gcc", "gcc", "everything", "gcc", "cc")
 CXX = of_programs("g++", "g++", "C++ packages and tests", "g++", "c++")
@@ -89,6 +95,8 @@ FOR_TESTS = (
     of_programs("ccache", "ccache", "objguard in front of ccache", "ccache"),
     of_programs("distcc", "distcc", "objguard in front of distcc, two servers on loopback", "distcc", "distccd"),
     of_programs("strace", "strace", "tests of the system calls made", "strace"),
+    of_programs("clang-19", "clang-19", "#embed", "clang-19"),
+    Need("mount", "no package: the right to mount", "tests on a file system with a coarse clock", may_mount),
     of_programs("python3-dbg", "python3-dbg", "several Python implementations at once", "python3-dbg"),
     Need("numpy.distutils", "no package: Python before 3.12", "numpy.distutils", lambda: sys.version_info < (3, 12)),
     of_programs("pypy3", "pypy3 and pypy3-dev", "several Python implementations at once", "pypy3"),

@@ -1164,9 +1164,13 @@ impl Staged<'_> {
             return Ok(());
         };
         let to = &request.file;
-        let Ok(text) = fs::read(made) else {
-            let _ = fs::remove_file(to);
-            return Ok(());
+        let text = match fs::read(made) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let _ = fs::remove_file(to);
+                return Ok(());
+            }
+            Err(e) => return Err(cannot("read", made)(e)),
         };
         if text == NOTHING {
             return Ok(());

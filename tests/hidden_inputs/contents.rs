@@ -104,22 +104,23 @@ fn incbin_with_clang() {
 #[test]
 fn embed() {
     let source = "const unsigned char z[] = {\n#embed \"data.bin\"\n};\n";
-    for compiler in ["gcc", "clang"] {
+    let mut tried = 0;
+    for compiler in ["gcc", "clang", "clang-19"] {
         let watched = Watched::new(&format!("embed_{compiler}"), "-std=c2x x.c")
             .with(compiler)
             .write("x.c", source)
             .write("data.bin", "one\n");
-        let tried = watched
-            .space
-            .command(compiler)
+        let mut asked = watched.space.command(compiler);
+        asked
             .current_dir(watched.space.path(""))
-            .args(["-std=c2x", "-fsyntax-only", "x.c"])
-            .output();
-        let able = tried.expect("the compiler runs").status.success();
-        if or_say_so("embed", able, &format!("{compiler} doesn't know `#embed`")) {
+            .args(["-std=c2x", "-fsyntax-only", "x.c"]);
+        if asked.output().is_ok_and(|o| o.status.success()) {
+            tried += 1;
             watched.notices_somehow(|space| edit(space, "data.bin", "one", "two"));
         }
     }
+    let lacking = "no compiler here knows `#embed`: gcc 15 and `clang-19` do";
+    or_say_so("embed", tried > 0, lacking);
 }
 
 #[test]

@@ -166,6 +166,9 @@ fn has_include_of_a_file_that_appears_meanwhile() {
     );
 }
 
+/// Says that two edits in one tick are the rule where the tests run.
+const COARSE: &str = "OBJGUARD_TEST_COARSE_CLOCK";
+
 /// Two edits of one size within one tick of the file system's clock, the compiler reading between them. The compiler is a
 /// script that is done within the tick, if the machine is quick enough: it copies an object made before.
 #[test]
@@ -223,8 +226,11 @@ fn two_edits_within_one_tick() {
             "round {rounds}: the object is stale"
         );
     }
-    let lacking = format!("no edit of {rounds} fell into one tick of this file system's clock");
-    or_say_so("two_edits_within_one_tick", hits > 0, &lacking);
+    // Linux 6.13 and newer give an edit that comes after a look a time of its own (multigrain timestamps), but for file systems with
+    // a coarse clock.
+    if std::env::var_os(COARSE).is_some() {
+        assert!(hits > 0, "no edit of {rounds} fell into one tick");
+    }
 }
 
 /// All of this once more on a file system whose clock ticks once a second (ext3 was one; here ext4 with inodes of 128 bytes),
@@ -251,9 +257,9 @@ fn again_with_a_clock_of_one_second() {
     };
     let tried = mounted("echo mounted");
     let able = tried.stdout == b"mounted\n";
-    let lacking = "no mount for a file system of the test's own";
+    let lacking = "no right to `mount` a file system of the test's own";
     if or_say_so("again_with_a_clock_of_one_second", able, lacking) {
-        let line = "TMPDIR=\"$2\" \"$3\" racing:: --skip again_with --nocapture 2>&1";
+        let line = "OBJGUARD_TEST_COARSE_CLOCK=1 TMPDIR=\"$2\" \"$3\" racing:: --skip again_with --nocapture 2>&1";
         let output = mounted(line);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{text}");
