@@ -286,6 +286,10 @@ impl Writer {
         }
         self.out.extend_from_slice(&s.presence);
         self.out.extend_from_slice(&s.mates);
+        self.number(s.rivals.len() as u64);
+        for rival in &s.rivals {
+            self.path(rival);
+        }
         self.number(u64::from(s.tests_unknown));
         self.out.extend_from_slice(&s.clock.to_le_bytes());
     }
@@ -449,6 +453,7 @@ impl<'a> Reader<'a> {
             probed: self.list(|r| r.bytes().map(<[u8]>::to_vec))?,
             presence: self.hash()?,
             mates: self.hash()?,
+            rivals: self.list(|r| r.path())?,
             tests_unknown: self.flag()?,
             clock: self.time()?,
         })
@@ -516,6 +521,7 @@ mod tests {
                 probed: vec![b"a.h".to_vec()],
                 presence: [3; 16],
                 mates: [4; 16],
+                rivals: vec!["inc/p.h".into()],
                 tests_unknown: true,
                 clock: 42,
             },

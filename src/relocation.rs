@@ -369,6 +369,7 @@ pub fn moved(mut record: Record, places: &[PathBuf]) -> Result<Record, Dirty> {
     record.depfile = record.depfile.as_deref().map(text);
     let search = &mut record.search;
     search.roots = search.roots.iter().map(|r| path(r)).collect();
+    search.rivals = search.rivals.iter().map(|r| path(r)).collect();
     for (folder, _) in &mut search.watched {
         *folder = path(folder);
     }

@@ -30,6 +30,9 @@ pub struct Search {
     pub presence: [u8; 16],
     /// Digest of what lay in build environments under a name that was included, and wasn't read ([`Search::mates_now`]).
     pub mates: [u8; 16],
+    /// Files on the search path that bear an included file's name, were there before the compile, and weren't read: they come after
+    /// what was, and touching them makes them no newcomers.
+    pub rivals: Vec<PathBuf>,
     /// A computed `__has_include`: any change in a watched folder counts.
     pub tests_unknown: bool,
     /// The file-system clock when the compile began (ns): what is older was there before.
@@ -55,6 +58,7 @@ impl Search {
         probed: Vec<Vec<u8>>,
         tests_unknown: bool,
         clock: i64,
+        before: &Listings,
     ) -> Search {
         let mut folders = folders_of(inputs);
         let sub_folders = sub_folders(&roots, inputs, &probed);
@@ -74,6 +78,7 @@ impl Search {
             probed,
             presence: [0; 16],
             mates: [0; 16],
+            rivals: before.rivals(inputs, clock),
             tests_unknown,
             clock,
         };
@@ -164,7 +169,10 @@ impl Search {
                     .iter()
                     .filter(|m| below(m.folder, &candidate))
                     .peekable();
-                if above.peek().is_none() || places.iter().any(|p| candidate.starts_with(p)) {
+                if above.peek().is_none()
+                    || places.iter().any(|p| candidate.starts_with(p))
+                    || self.rivals.contains(&candidate)
+                {
                     continue;
                 }
                 let Ok(meta) = fs::metadata(&candidate) else {
@@ -271,6 +279,30 @@ impl Listings {
             Err(_) => None,
         };
         Listings(folders.iter().filter_map(listed).collect())
+    }
+
+    /// Files in these folders that bear an input's name, are older than `clock`, and aren't inputs.
+    fn rivals(&self, inputs: &[Input], clock: i64) -> Vec<PathBuf> {
+        let paths: HashSet<&Path> = inputs.iter().map(|i| i.path.as_path()).collect();
+        let names: HashSet<&OsStr> = paths.iter().filter_map(|p| p.file_name()).collect();
+        let mut rivals = Vec::new();
+        for (folder, listed) in &self.0 {
+            let candidates = names.iter().filter(|n| listed.contains(**n));
+            for candidate in candidates.map(|n| folder.join(n)) {
+                if paths.contains(candidate.as_path()) {
+                    continue;
+                }
+                let Ok(Some(stamp)) = Stamp::of_file(&candidate) else {
+                    continue;
+                };
+                let read = |i: &Input| (i.stamp.dev, i.stamp.ino) == (stamp.dev, stamp.ino);
+                if stamp.older_than(clock) && !inputs.iter().any(read) {
+                    rivals.push(candidate);
+                }
+            }
+        }
+        rivals.sort();
+        rivals
     }
 }
 

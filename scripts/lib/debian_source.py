@@ -59,17 +59,20 @@ def _fetch(kept: Path, package: str) -> Path:
 
 
 def _write_sources(folder: Path) -> None:
-    """The system's sources of programs, as sources of sources."""
+    """The system's sources of programs, as sources of sources. Not those of security updates: not every mirror keeps theirs."""
     written = False
     for path in sorted([_SOURCES / "sources.list", *(_SOURCES / "sources.list.d").glob("*")]):
         if not path.is_file() or path.suffix not in (".list", ".sources"):
             continue
         text = path.read_text(errors="replace")
         if path.suffix == ".sources":
-            text = re.sub(r"^Types:.*$", "Types: deb-src", text, flags=re.MULTILINE)
+            stanzas = [stanza for stanza in re.split(r"\n\s*\n", text) if "-security" not in stanza]
+            text = re.sub(r"^Types:.*$", "Types: deb-src", "\n\n".join(stanzas) + "\n", flags=re.MULTILINE)
         else:
             text = "".join(
-                re.sub(r"^deb\s", "deb-src ", line) + "\n" for line in text.splitlines() if re.match(r"deb\s", line)
+                re.sub(r"^deb\s", "deb-src ", line) + "\n"
+                for line in text.splitlines()
+                if re.match(r"deb\s", line) and "-security" not in line
             )
         if text.strip():
             (folder / path.name).write_text(text)

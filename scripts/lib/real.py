@@ -97,6 +97,7 @@ class Way:
     def __init__(self, name: str, binaries: Path | None, folder: Path) -> None:
         self.name, self.binaries = name, binaries
         self.log = folder / "events"
+        self.reasons: Counter = Counter()
         self.env = {**compilers.clean_environment(), "LC_ALL": "C"}
         if binaries:
             self.env["OBJGUARD_LOG"] = str(self.log)
@@ -130,6 +131,7 @@ class Way:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         self.log.unlink(missing_ok=True)
         events = [json.loads(line) for line in lines]
+        self.reasons = Counter(event["why"] for event in events if "why" in event)
         return Counter(f"{event['kind']}: {event['what']}" if event["kind"] == "compile" else event["kind"] for event in events)
 
 
@@ -198,12 +200,14 @@ def compare(build: Build, work: Path, binaries: Path, jobs: int) -> tuple[list[o
         bad.append(f"{build.package}: nothing was compared: {len(truth.objects)} objects, {compiled} guarded compiles")
     skipped = rebuilt["compile: skip"]
     recompiled = sum(count for what, count in rebuilt.items() if what.startswith("compile")) - skipped
-    if recompiled or not skipped:
-        bad.append(f"{build.package}: built again after a touch: {dict(rebuilt)}")
+    # libtool removes its objects before it compiles: there is nothing to skip to.
+    removed = guarded.reasons["no file holds the object any more"]
+    if recompiled > removed or not skipped:
+        bad.append(f"{build.package}: built again after a touch: {dict(rebuilt)}; the reasons: {guarded.reasons.most_common(3)}")
     if after := [name for name, digest in left(tree)[0].items() if truth.objects.get(name, digest) != digest]:
         bad.append(f"{build.package}: after a touch these objects differ: {after}")
     row = [
-        build.package, build.kind, len(truth.objects), len(truth.programs), "passed, passed", compiled, f"{skipped} of {skipped + recompiled}",
+        build.package, build.kind, len(truth.objects), len(truth.programs), "passed, passed", compiled, f"{skipped}, {removed} removed by the build",
         f"{truth.seconds:.1f}", f"{mine.seconds:.1f}",
     ]
     return row, bad

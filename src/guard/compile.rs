@@ -888,6 +888,7 @@ impl Guarded<'_> {
             probed,
             collected.findings.tests_unknown,
             scratch.clock(),
+            before,
         )
     }
 

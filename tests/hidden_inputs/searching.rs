@@ -276,3 +276,21 @@ fn a_folder_in_the_place_of_a_header_that_becomes_a_header() {
             space.write("one/p.h", "#define P 2\n");
         });
 }
+
+/// Another file of an included name, later on the search path, is touched, and its folder changes: it was always there.
+#[test]
+fn a_touched_file_that_was_never_found() {
+    let watched = Watched::new("rival", "-Ia -Ib x.c")
+        .write("x.c", "#include \"p.h\"\nint z = P;\n")
+        .write("a/p.h", "#define P 1\n")
+        .write("b/p.h", "#define P 2\n");
+    watched.space.settle();
+    assert_eq!(watched.compile(), 1, "the first compile");
+    watched.space.write("b/p.h", "#define P 3\n");
+    watched.space.write("b/object", "");
+    assert_eq!(watched.compile(), 0, "nothing is found instead");
+    // One that is found instead is another matter.
+    watched.space.write("p.h", "#define P 4\n");
+    assert_eq!(watched.compile(), 1, "it is beside the source");
+    watched.is_right();
+}

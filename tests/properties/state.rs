@@ -63,15 +63,17 @@ fn search() -> impl Strategy<Value = Search> {
         vec((path(), option::of(stamp())), 0..4),
         vec(path(), 0..3),
         vec(vec(any::<u8>(), 0..9), 0..3),
+        vec(path(), 0..3),
         any::<([u8; 16], [u8; 16], bool, i64)>(),
     );
     parts.prop_map(
-        |(watched, roots, probed, (presence, mates, tests_unknown, clock))| Search {
+        |(watched, roots, probed, rivals, (presence, mates, tests_unknown, clock))| Search {
             watched,
             roots,
             probed,
             presence,
             mates,
+            rivals,
             tests_unknown,
             clock,
         },
