@@ -521,7 +521,9 @@ fn sum_number(line: &str) -> u64 {
 /// A line without its checksum, if that is right.
 pub fn checked(line: &str) -> Option<&str> {
     let (body, given) = line.rsplit_once(' ')?;
-    let given = (given.len() == 16)
+    // As it is written, only: `from_str_radix` takes a sign and capitals, too.
+    let ours = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    let given = (given.len() == 16 && given.bytes().all(ours))
         .then(|| u64::from_str_radix(given, 16).ok())
         .flatten()?;
     (sum_number(body) == given).then_some(body)
