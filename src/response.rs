@@ -106,7 +106,13 @@ impl Expansion<'_> {
                 why,
             };
             let name = OsStr::from_bytes(&word.as_bytes()[1..]);
-            let text = match (self.read)(Path::new(name)) {
+            // Once more, lest a moment's lack of something have the command run unguarded.
+            let read = || (self.read)(Path::new(name));
+            let again = |e: io::Error| match e.kind() {
+                io::ErrorKind::NotFound => Err(e),
+                _ => read(),
+            };
+            let text = match read().or_else(again) {
                 Ok(text) => text,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.out.args.push(word.clone());

@@ -186,6 +186,10 @@ impl ObjectState {
             match make_private(&self.path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                // Whatever is wrong with making folders, this one is there.
+                Err(_) if fs::symlink_metadata(&self.path).is_ok_and(|m| m.is_dir()) => {
+                    return Ok(());
+                }
                 other => return other,
             }
             if let Some(around) = self.path.parent() {

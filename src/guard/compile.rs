@@ -383,7 +383,8 @@ impl Guarded<'_> {
             return Ok(Err(Dirty::ObjectLost));
         };
         let at_path = held.path_holds(&wanted);
-        if !at_path && held.kept(&wanted).is_none() {
+        let kept = if at_path { None } else { held.kept(&wanted) };
+        if !at_path && kept.is_none() {
             return Ok(Err(Dirty::ObjectLost));
         }
         let mut restored = None;
@@ -392,10 +393,9 @@ impl Guarded<'_> {
         {
             restored = Some(&request.file);
         }
-        let how = if at_path {
-            How::Skipped
-        } else {
-            self.republish(&mut held, &wanted)?
+        let how = match kept {
+            None => How::Skipped,
+            Some(kept) => self.republish(&mut held, &kept, &wanted)?,
         };
         let touched = self.settle_path(&hit)?;
         let depfile = self
@@ -485,11 +485,10 @@ impl Guarded<'_> {
             .find(|counts| counts.exists())
     }
 
-    fn republish(&self, held: &mut Held<'_>, wanted: &Wanted) -> anyhow::Result<How> {
-        let kept = held.kept(wanted).expect("looked for under the same lock");
+    fn republish(&self, held: &mut Held<'_>, kept: &Path, wanted: &Wanted) -> anyhow::Result<How> {
         let scratch = Scratch::in_state(self.folder)
             .map_err(cannot("create a folder in", &self.folder.tmp()))?;
-        held.publish_again(&kept, wanted, &scratch)
+        held.publish_again(kept, wanted, &scratch)
             .map_err(cannot("write", &self.target.path))?;
         Ok(How::Republished)
     }
