@@ -127,9 +127,7 @@ pub struct Target {
     pub dir: PathBuf,
     /// Its base name.
     pub name: OsString,
-    /// Whether a file is there.
-    pub exists: bool,
-    /// Device and inode of that file.
+    /// Device and inode of the file that is there.
     pub file: Option<(u64, u64)>,
 }
 
@@ -163,7 +161,6 @@ impl Target {
             path,
             dir,
             name,
-            exists: file.is_some(),
             file: file.map(|m| (m.dev(), m.ino())),
         })
     }

@@ -190,6 +190,13 @@ impl Writer {
         }
     }
 
+    fn paths(&mut self, paths: &[PathBuf]) {
+        self.number(paths.len() as u64);
+        for path in paths {
+            self.path(path);
+        }
+    }
+
     fn optional(&mut self, bytes: Option<&[u8]>) {
         self.number(u64::from(bytes.is_some()));
         if let Some(bytes) = bytes {
@@ -252,10 +259,7 @@ impl Writer {
             self.out.extend_from_slice(&input.hash);
         }
         self.search(&r.search);
-        self.number(r.places.len() as u64);
-        for place in &r.places {
-            self.path(place);
-        }
+        self.paths(&r.places);
         match &r.bound {
             Bound::Unknown => self.number(0),
             Bound::Free => self.number(1),
@@ -276,20 +280,14 @@ impl Writer {
                 self.stamp(stamp);
             }
         }
-        self.number(s.roots.len() as u64);
-        for root in &s.roots {
-            self.path(root);
-        }
+        self.paths(&s.roots);
         self.number(s.probed.len() as u64);
         for name in &s.probed {
             self.bytes(name);
         }
         self.out.extend_from_slice(&s.presence);
         self.out.extend_from_slice(&s.mates);
-        self.number(s.rivals.len() as u64);
-        for rival in &s.rivals {
-            self.path(rival);
-        }
+        self.paths(&s.rivals);
         self.number(u64::from(s.tests_unknown));
         self.out.extend_from_slice(&s.clock.to_le_bytes());
     }

@@ -147,9 +147,6 @@ fn exchanged(text: &[u8], place: &Path, by: &[u8]) -> Vec<u8> {
 
 /// What is known of an object that was made with `places`, as far as it tells by itself.
 pub fn look_into(compile: &Compile, object: &[u8], places: &[PathBuf]) -> Bound {
-    if places.is_empty() {
-        return Bound::Free;
-    }
     if compile.placement != Placement::Staged || !compile.side_outputs.is_empty() {
         return Bound::To("it writes files beside the object".into());
     }

@@ -159,7 +159,8 @@ impl Search {
                 .any(|m| m.folder.starts_with(folder) || below(m.folder, folder))
         };
         for folder in folders.iter().filter(|f| near(f)) {
-            let listed = listing(folder, names.len());
+            // Where there is less in it, it takes less than to look for all names.
+            let listed = listing(folder, names.len()).ok().flatten();
             let may_be = |name: &&PathBuf| match (&listed, name.components().next()) {
                 (Some(listed), Some(Component::Normal(first))) => listed.contains(first),
                 _ => true,
@@ -211,7 +212,7 @@ impl Search {
             .map(|s| (s.dev, s.ino))
             .collect();
         let mut folders: BTreeSet<PathBuf> = self.roots.iter().cloned().collect();
-        folders.extend(inputs.iter().map(|i| folder_of(&i.path)));
+        folders.extend(folders_of(inputs));
         let names = included_names(&folders, inputs);
         let mut mates = BTreeSet::new();
         for folder in &folders {
@@ -264,17 +265,8 @@ impl Listings {
 
     /// Lists the folders. One that isn't there has no entries; one that can't be read isn't listed.
     pub fn of(folders: &[PathBuf]) -> Listings {
-        let listed = |folder: &PathBuf| match fs::read_dir(folder) {
-            Ok(entries) => {
-                let names: Result<HashSet<OsString>, _> = entries
-                    .take(Self::LONG + 1)
-                    .map(|e| Ok::<_, io::Error>(e?.file_name()))
-                    .collect();
-                Some((
-                    folder.clone(),
-                    names.ok().filter(|n| n.len() <= Self::LONG)?,
-                ))
-            }
+        let listed = |folder: &PathBuf| match listing(folder, Self::LONG) {
+            Ok(names) => Some((folder.clone(), names?)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Some((folder.clone(), HashSet::new())),
             Err(_) => None,
         };
@@ -352,13 +344,14 @@ pub fn moved_since(
     None
 }
 
-/// What a folder holds, if that can be read and is no more than `most` names: it takes less than to look for as many.
-fn listing(folder: &Path, most: usize) -> Option<HashSet<OsString>> {
-    let entries = fs::read_dir(folder).ok()?.take(most + 1);
-    let names: Result<HashSet<OsString>, _> = entries
-        .map(|e| Ok::<_, io::Error>(e?.file_name()))
-        .collect();
-    names.ok().filter(|n| n.len() <= most)
+/// What a folder holds; `None`: more than `most` names, or not all of them can be read.
+///
+/// # Errors
+/// It can't be opened.
+fn listing(folder: &Path, most: usize) -> io::Result<Option<HashSet<OsString>>> {
+    let entries = fs::read_dir(folder)?.take(most + 1);
+    let names: io::Result<HashSet<OsString>> = entries.map(|e| Ok(e?.file_name())).collect();
+    Ok(names.ok().filter(|n| n.len() <= most))
 }
 
 /// A watched folder whose stamp isn't the recorded one.
@@ -383,16 +376,11 @@ fn folder_of(path: &Path) -> PathBuf {
 
 /// The folders that the inputs lie in: few, so that it pays to look at each spelling once.
 fn folders_of(inputs: &[Input]) -> BTreeSet<PathBuf> {
-    let parents: HashSet<&[u8]> = inputs
+    let mut seen = HashSet::new();
+    let new = inputs
         .iter()
-        .map(|i| i.path.parent().unwrap_or(Path::new("")))
-        .map(|p| p.as_os_str().as_bytes())
-        .collect();
-    let folder = |bytes: &[u8]| match bytes {
-        b"" => PathBuf::from("."),
-        _ => PathBuf::from(OsStr::from_bytes(bytes)),
-    };
-    parents.into_iter().map(folder).collect()
+        .filter(|i| seen.insert(i.path.parent().map(|p| p.as_os_str().as_bytes())));
+    new.map(|i| folder_of(&i.path)).collect()
 }
 
 /// A folder's stamp: its size says nothing.

@@ -1140,7 +1140,7 @@ impl Staged<'_> {
     /// Stands in scratch for an existing output, so that what a failing compiler does to it shows: gcc keeps the old object
     /// if cc1 fails and removes it if as does, clang removes it always (compiler-options.md, H).
     fn placeholder(&self, object: &Path) -> anyhow::Result<Option<Stamp>> {
-        if !self.target.exists {
+        if self.target.file.is_none() {
             return Ok(None);
         }
         let Ok(meta) = fs::metadata(&self.target.path) else {

@@ -285,7 +285,7 @@ impl Linking<'_> {
     }
 
     fn placeholder(&self, output: &Path) -> anyhow::Result<Option<Stamp>> {
-        if !self.target.exists {
+        if self.target.file.is_none() {
             return Ok(None);
         }
         let Ok(meta) = fs::metadata(&self.target.path) else {
