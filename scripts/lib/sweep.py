@@ -192,7 +192,7 @@ def arguments() -> argparse.Namespace:
     names = ", ".join(f"{scene.name} ({scene.about})" for scene in SCENES)
     parser = argparse.ArgumentParser(
         prog="scripts/sweep",
-        description="Kill the wrapper at each of its system calls (kill), or have each call that deals with files and "
+        description="Kill objguard at each of its system calls (kill), or have each call that deals with files and "
         f"processes fail with each of {', '.join(ERRORS)} (fault), in every scene: {names}. After each: the outputs are "
         "absent, old or new; another builder's link is right at once; the next run gives the right result; nothing is "
         "stuck, nothing panics, strays are swept. Exit code: 0 all held, 1 not, 2 it could not be tried.",

@@ -8,7 +8,7 @@ programs say what they hold (tests/fake/quick_cc.c), so each check is about cont
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Mapping
 
@@ -70,8 +70,8 @@ class Stage:
         path = self.folder / name
         return path.read_bytes() if path.is_file() else None
 
-    def command(self, *words: str) -> list[str]:
-        return [str(self.wrapper), *words]
+    def command(self, *words: str, program: str = "objguard-cc") -> list[str]:
+        return [str(self.wrapper.with_name(program)), *words]
 
     def compiling(self, value: int, *more: str, output: str = "x.o") -> list[str]:
         return self.command(f"-DVALUE={value}", *more, "-c", "x.c", "-o", output)
@@ -104,8 +104,6 @@ class Scene:
     links: bool = False
     # While the struck command's compiler works on in its place, the outputs may be anything.
     in_place: bool = False
-    # The command may end otherwise than with 0 when nothing strikes.
-    needs: tuple[str, ...] = field(default=())
 
 
 def nothing(stage: Stage) -> None:
@@ -181,12 +179,35 @@ def two_objects(stage: Stage) -> None:
     stage.must(stage.ours, stage.compiling(OURS, output="y.o"))
 
 
+def archived(stage: Stage) -> None:
+    """An archive of ours, older than the object of ours that is kept."""
+    compiled_by_us(stage)
+    stage.must(stage.ours, archive_ours(stage))
+    stage.header(5)
+    stage.must(stage.ours, stage.compiling(OURS))
+    stage.must(stage.theirs, stage.compiling(THEIRS))
+    stage.must(stage.others, stage.compiling(THEIRS))
+
+
+def generated_before(stage: Stage) -> None:
+    stage.clear()
+    stage.write("made", "an older one\n")
+
+
 def compile_ours(stage: Stage) -> list[str]:
     return stage.compiling(OURS)
 
 
 def link_ours(stage: Stage) -> list[str]:
     return stage.command("x.o", "-o", "prog")
+
+
+def archive_ours(stage: Stage) -> list[str]:
+    return stage.command("rcs", "lib.a", "x.o", program="objguard-ar")
+
+
+def generate(stage: Stage, *command: str) -> list[str]:
+    return stage.command("exec", "-o", "made", "-i", "v.h", "--", *command, program="objguard")
 
 
 THEIR_PROGRAM = f"x.c {THEIRS} header 0"
@@ -260,6 +281,33 @@ SCENES = [
         ("all.o",),
         theirs=THEIR_PROGRAM,
         ours=None,
+    ),
+    Scene("archive", "another builder's variant is at the path", compiled_by_both, archive_ours, ("lib.a",), THEIR_PROGRAM, None),
+    Scene(
+        "archive-again",
+        "an archive with an older member, another builder's variant at the path",
+        archived,
+        archive_ours,
+        ("lib.a",),
+        f"x.c {THEIRS} header 5",
+        None,
+    ),
+    Scene(
+        "exec",
+        "a generator that writes aside",
+        generated_before,
+        lambda stage: generate(stage, "cp", "v.h", "{out}"),
+        ("made",),
+        ours=None,
+    ),
+    Scene(
+        "exec-in-place",
+        "a generator that writes to the output itself",
+        generated_before,
+        lambda stage: generate(stage, "cp", "v.h", "made"),
+        ("made",),
+        ours=None,
+        in_place=True,
     ),
 ]
 
