@@ -4,6 +4,8 @@
 //! change: the object is published, but not reusable. All recorded stamps are older than that clock, so a later change, even
 //! one within the same tick, shows in them.
 
+pub mod known;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::dirty::Dirty;
 use crate::scan::{Findings, Scanner};
 use crate::stamp::Stamp;
+use known::Known;
 
 /// The first 16 bytes of a file's BLAKE3 hash.
 pub type InputHash = [u8; 16];
@@ -50,7 +53,7 @@ impl Input {
             Err(_) => return Standing::Dirty(Dirty::InputMissing(self.path.clone())),
         }
         match read(&self.path, buffer) {
-            Ok(stamp) if hash(buffer) == self.hash => Standing::Touched(stamp),
+            Ok((stamp, content)) if hash(content) == self.hash => Standing::Touched(stamp),
             Ok(_) => Standing::Dirty(Dirty::InputChanged(self.path.clone())),
             Err(_) => Standing::Dirty(Dirty::InputMissing(self.path.clone())),
         }
@@ -73,39 +76,64 @@ pub struct Collected {
 /// Devices whose clock may not be the scratch's: an input there must be this much older than the start (ns).
 const OTHER_CLOCK_MARGIN: i64 = 2_000_000_000;
 
-/// Reads every file the compile read, once. `words` are the command's: `-D` puts text into the source as well.
+/// Reads every file the compile read, once, unless what it would learn is `known`. `words` are the command's: `-D` puts text into the
+/// source as well.
 ///
 /// `clock` is the file-system clock (ns) of device `dev` when the compile began.
-pub fn collect(paths: &[PathBuf], source: &Path, words: &[u8], clock: i64, dev: u64) -> Collected {
+pub fn collect(
+    paths: &[PathBuf],
+    source: &Path,
+    words: &[u8],
+    clock: i64,
+    dev: u64,
+    known: &Known,
+) -> Collected {
     let scanner = Scanner::new();
     let mut collected = Collected {
         inputs: Vec::with_capacity(paths.len()),
         ..Collected::default()
     };
     collected.merge(scanner.scan(words), Path::new("the command line"));
-    let mut buffer = Vec::with_capacity(128 * 1024);
+    let mut buffer = Vec::new();
     for path in paths {
-        let stamp = match read(path, &mut buffer) {
-            Ok(stamp) => stamp,
+        if path != source
+            && let Ok(stamp) = Stamp::of(path)
+            && stamp.older_than(limit(&stamp, clock, dev))
+            && let Some(hash) = known.find(path, &stamp)
+        {
+            collected.inputs.push(Input {
+                path: path.clone(),
+                stamp,
+                hash,
+            });
+            continue;
+        }
+        let (stamp, content) = match read(path, &mut buffer) {
+            Ok(read) => read,
             Err(e) => {
                 collected.refuse(format!("input `{}` cannot be read: {e}", path.display()));
                 continue;
             }
         };
-        if !stamp.older_than(limit(&stamp, clock, dev)) {
+        let settled = stamp.older_than(limit(&stamp, clock, dev));
+        if !settled {
             collected.refuse(format!(
                 "input `{}` was modified while it was compiled, or may have been",
                 path.display()
             ));
         }
-        collected.merge(scanner.scan(&buffer), path);
+        let (found, hash) = (scanner.scan(content), hash(content));
+        if settled && found == Findings::default() {
+            known.keep(path, &stamp, &hash);
+        }
+        collected.merge(found, path);
         if path == source {
-            collected.source_text.clone_from(&buffer);
+            content.clone_into(&mut collected.source_text);
         }
         collected.inputs.push(Input {
             path: path.clone(),
             stamp,
-            hash: hash(&buffer),
+            hash,
         });
     }
     collected
@@ -147,9 +175,9 @@ impl Collected {
     }
 }
 
-/// Reads a regular file whole; the stamp is taken after the read, of the file that was read.
-pub fn read(path: &Path, buffer: &mut Vec<u8>) -> io::Result<Stamp> {
-    buffer.clear();
+/// Reads a regular file whole; the stamp is taken after the read, of the file that was read. The content is in `buffer`, which keeps
+/// its length: zeroing it again for each of hundreds of files would take a fifth as long as hashing them.
+pub fn read<'b>(path: &Path, buffer: &'b mut Vec<u8>) -> io::Result<(Stamp, &'b [u8])> {
     // A FIFO would hold us until somebody writes to it.
     let mut file = OpenOptions::new()
         .read(true)
@@ -162,19 +190,21 @@ pub fn read(path: &Path, buffer: &mut Vec<u8>) -> io::Result<Stamp> {
             "not a regular file",
         ));
     }
-    buffer.resize(meta.len() as usize + 1, 0);
+    let mut wanted = meta.len() as usize + 1;
     let mut filled = 0;
     loop {
-        filled += read_some(&mut file, &mut buffer[filled..])?;
-        if filled == buffer.len() {
-            buffer.resize(2 * filled, 0);
+        if buffer.len() < wanted {
+            buffer.resize(wanted.max(128 * 1024), 0);
+        }
+        filled += read_some(&mut file, &mut buffer[filled..wanted])?;
+        if filled == wanted {
+            wanted *= 2;
             continue;
         }
         let stamp = Stamp::from(&file.metadata()?);
         // Less than was asked for is the end of a file, on most file systems; its size tells.
         if stamp.size == filled as u64 || read_some(&mut file, &mut buffer[filled..=filled])? == 0 {
-            buffer.truncate(filled);
-            return Ok(stamp);
+            return Ok((stamp, &buffer[..filled]));
         }
         filled += 1;
     }
@@ -238,6 +268,7 @@ mod tests {
             b"",
             i64::MAX,
             Stamp::of(&path).unwrap().dev,
+            &Known::default(),
         );
         let input = &got.inputs[0];
         assert_eq!(input.standing(&mut Vec::new()), Standing::Same);
@@ -267,19 +298,20 @@ mod tests {
         fs::write(&path, "int x;").unwrap();
         let stamp = Stamp::of(&path).unwrap();
         let paths = [path.clone()];
+        let known = Known::default();
         assert!(
-            collect(&paths, &path, b"", stamp.ctime, stamp.dev)
+            collect(&paths, &path, b"", stamp.ctime, stamp.dev, &known)
                 .unusable
                 .unwrap()
                 .contains("was modified while")
         );
         assert!(
-            collect(&paths, &path, b"", stamp.ctime + 1, stamp.dev)
+            collect(&paths, &path, b"", stamp.ctime + 1, stamp.dev, &known)
                 .unusable
                 .is_none()
         );
         assert!(
-            collect(&paths, &path, b"", stamp.ctime + 1, stamp.dev + 1)
+            collect(&paths, &path, b"", stamp.ctime + 1, stamp.dev + 1, &known)
                 .unusable
                 .is_some(),
             "another device's clock"

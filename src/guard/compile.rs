@@ -16,7 +16,8 @@ use crate::command::{Compile, Dialect, Placement};
 use crate::diagnostics;
 use crate::dirty::Dirty;
 use crate::events::Event;
-use crate::identity::{Identity, Kind, asked_as};
+use crate::identity::{Identity, Kind, asked_as, cache_dirs};
+use crate::inputs::known::Known;
 use crate::inputs::{self, Collected};
 use crate::lock;
 use crate::plan::{self, Additions};
@@ -733,6 +734,10 @@ impl Guarded<'_> {
                 .into_encoded_bytes(),
             scratch.clock(),
             self.folder.dev(),
+            &Known::open(
+                &cache_dirs(self.session.environment, Some(self.folder.path())),
+                self.directory,
+            ),
         );
         let mut search = self.search(&mut collected, scratch, before);
         search.mates = search.mates_now(&collected.inputs, self.places);
