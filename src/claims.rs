@@ -36,8 +36,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::inputs::read_some;
 use crate::lineage::{Beside, Lineage, Step};
-use crate::request::{Key, Variant};
+use crate::request::{self, Key, Variant};
 use crate::scratch::{self, Scratch};
 use crate::stamp::Stamp;
 
@@ -161,9 +162,16 @@ impl Log {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Log::default()),
             Err(e) => return Err(e),
         };
-        let mut text = Vec::with_capacity(4096);
-        file.read_to_end(&mut text)?;
-        let ino = file.metadata()?.ino();
+        let meta = file.metadata()?;
+        let ino = meta.ino();
+        // One byte more than there is, and less comes: that is the end, and one call for each of a thousand objects less.
+        let mut text = vec![0; meta.len() as usize + 1];
+        let mut filled = read_some(&mut file, &mut text)?;
+        if filled as u64 != meta.len() {
+            text.truncate(filled);
+            filled += file.read_to_end(&mut text)?;
+        }
+        text.truncate(filled);
         let mut log = Log::parse(&text);
         log.position = Position {
             ino,
@@ -179,7 +187,7 @@ impl Log {
             if line.is_empty() {
                 continue;
             }
-            match std::str::from_utf8(line).ok().and_then(parse_line) {
+            match parse_line(line) {
                 Some(Line::Entry(entry)) => log.entries.push(entry),
                 Some(Line::LostBefore(at)) => log.lost_before = log.lost_before.max(at),
                 Some(Line::Damaged { host, at }) => {
@@ -510,23 +518,19 @@ fn needed(
 
 /// The checksum that ends a line.
 pub fn sum(line: &str) -> String {
-    format!("{:016x}", sum_number(line))
+    format!("{:016x}", sum_number(line.as_bytes()))
 }
 
-fn sum_number(line: &str) -> u64 {
-    let hash = blake3::hash(line.as_bytes());
+fn sum_number(line: &[u8]) -> u64 {
+    let hash = blake3::hash(line);
     u64::from_be_bytes(hash.as_bytes()[..8].try_into().expect("8 of 32 bytes"))
 }
 
 /// A line without its checksum, if that is right.
-pub fn checked(line: &str) -> Option<&str> {
-    let (body, given) = line.rsplit_once(' ')?;
-    // As it is written, only: `from_str_radix` takes a sign and capitals, too.
-    let ours = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-    let given = (given.len() == 16 && given.bytes().all(ours))
-        .then(|| u64::from_str_radix(given, 16).ok())
-        .flatten()?;
-    (sum_number(body) == given).then_some(body)
+pub fn checked(line: &[u8]) -> Option<&[u8]> {
+    let blank = line.len().checked_sub(17)?;
+    let (body, given) = (&line[..blank], line[blank..].strip_prefix(b" ")?);
+    (hex(given)? == sum_number(body)).then_some(body)
 }
 
 fn write_line(text: &mut String, entry: &Entry) {
@@ -598,19 +602,19 @@ enum Line {
     Damaged { host: u64, at: u64 },
 }
 
-fn parse_line(line: &str) -> Option<Line> {
-    let mut fields = checked(line)?.split(' ');
+fn parse_line(line: &[u8]) -> Option<Line> {
+    let mut fields = checked(line)?.split(|b| *b == b' ');
     match fields.next()? {
-        "P1" => {
+        b"P1" => {
             let variant = Variant::from_short(fields.next()?)?;
             let key = Key::from_short(fields.next()?)?;
             let stamp = Stamp {
-                ino: hex(fields.next())?,
-                size: hex(fields.next())?,
-                mtime: time(fields.next())?,
+                ino: hex(fields.next()?)?,
+                size: hex(fields.next()?)?,
+                mtime: time(fields.next()?)?,
                 ..Stamp::default()
             };
-            let hash = u128::from_str_radix(fields.next()?, 16).ok()?.to_be_bytes();
+            let hash = request::from_hex(fields.next()?)?;
             Some(Line::Entry(Entry::Publish(Publish {
                 variant,
                 key,
@@ -618,26 +622,26 @@ fn parse_line(line: &str) -> Option<Line> {
                 hash,
             })))
         }
-        "W1" => Some(Line::Entry(Entry::InPlace(hex(fields.next())?))),
-        "L1" => Some(Line::LostBefore(hex(fields.next())?)),
-        "D1" => Some(Line::Damaged {
-            host: hex(fields.next())?,
-            at: hex(fields.next())?,
+        b"W1" => Some(Line::Entry(Entry::InPlace(hex(fields.next()?)?))),
+        b"L1" => Some(Line::LostBefore(hex(fields.next()?)?)),
+        b"D1" => Some(Line::Damaged {
+            host: hex(fields.next()?)?,
+            at: hex(fields.next()?)?,
         }),
-        "C1" => {
+        b"C1" => {
             let variant = Variant::from_short(fields.next()?)?;
             let key = Key::from_short(fields.next()?)?;
             let stamp = Stamp {
                 dev: 0,
-                ino: hex(fields.next())?,
-                size: hex(fields.next())?,
-                mtime: time(fields.next())?,
-                ctime: time(fields.next())?,
+                ino: hex(fields.next()?)?,
+                size: hex(fields.next()?)?,
+                mtime: time(fields.next()?)?,
+                ctime: time(fields.next()?)?,
             };
             let letter = fields.next()?;
-            let how = How::ALL.iter().find(|(_, l)| *l == letter)?.0;
-            let settled = fields.next()? == "1";
-            let at = hex(fields.next())?;
+            let how = How::ALL.iter().find(|(_, l)| l.as_bytes() == letter)?.0;
+            let settled = fields.next()? == b"1";
+            let at = hex(fields.next()?)?;
             let lineage = parse_lineage(fields.next()?)?;
             Some(Line::Entry(Entry::Claim(Claim {
                 variant,
@@ -654,21 +658,22 @@ fn parse_line(line: &str) -> Option<Line> {
 }
 
 /// Reads what [`write_lineage`] wrote.
-pub fn parse_lineage(text: &str) -> Option<Lineage> {
-    let mut parts = text.split(';');
-    let host = hex(parts.next())?;
-    let began = hex(parts.next())?;
+pub fn parse_lineage(text: &[u8]) -> Option<Lineage> {
+    let mut parts = text.split(|b| *b == b';');
+    let host = hex(parts.next()?)?;
+    let began = hex(parts.next()?)?;
     let beside = match parts.next()? {
-        "0" => Beside::Nothing,
+        b"0" => Beside::Nothing,
         _ => Beside::Others,
     };
     let mut steps = Vec::new();
-    for step in parts.next()?.split(',').filter(|s| !s.is_empty()) {
-        let mut f = step.split(':');
-        let pid = u32::try_from(hex(f.next())?).ok()?;
-        let start = hex(f.next())?;
-        let thread = u32::try_from(hex(f.next())?).ok()?;
-        let thread_start = hex(f.next())?;
+    let each = parts.next()?.split(|b| *b == b',');
+    for step in each.filter(|s| !s.is_empty()) {
+        let mut f = step.split(|b| *b == b':');
+        let pid = u32::try_from(hex(f.next()?)?).ok()?;
+        let start = hex(f.next()?)?;
+        let thread = u32::try_from(hex(f.next()?)?).ok()?;
+        let thread_start = hex(f.next()?)?;
         steps.push(Step {
             pid,
             start,
@@ -684,13 +689,14 @@ pub fn parse_lineage(text: &str) -> Option<Lineage> {
     })
 }
 
-fn hex(field: Option<&str>) -> Option<u64> {
-    u64::from_str_radix(field?, 16).ok()
+/// Reads a number as it is written here: lower-case digits only.
+fn hex(digits: &[u8]) -> Option<u64> {
+    request::hex_number(digits)
 }
 
 /// A time: `{:x}` of a negative i64 prints its two's complement.
-fn time(field: Option<&str>) -> Option<i64> {
-    hex(field).map(|t| t as i64)
+fn time(digits: &[u8]) -> Option<i64> {
+    hex(digits).map(|t| t as i64)
 }
 
 #[cfg(test)]

@@ -243,6 +243,5 @@ fn lasting(e: &io::Error) -> bool {
 
 /// ``cannot VERB `path`: cause``.
 fn cannot(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error {
-    let what = format!("cannot {verb} `{}`", path.display());
-    move |e| anyhow::Error::new(e).context(what)
+    move |e| anyhow::Error::new(e).context(format!("cannot {verb} `{}`", path.display()))
 }

@@ -210,7 +210,8 @@ pub fn read<'b>(path: &Path, buffer: &'b mut Vec<u8>) -> io::Result<(Stamp, &'b 
     }
 }
 
-fn read_some(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
+/// One read that no signal ends.
+pub fn read_some(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
     loop {
         match file.read(into) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

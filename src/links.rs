@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::claims;
 use crate::lineage::Lineage;
-use crate::request::Variant;
+use crate::request::{Variant, hex_number};
 
 /// One link.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,9 +46,7 @@ pub fn read(path: &Path) -> Vec<LinkLine> {
     let Ok(text) = fs::read(path) else {
         return Vec::new();
     };
-    text.split(|b| *b == b'\n')
-        .filter_map(|l| std::str::from_utf8(l).ok().and_then(parse))
-        .collect()
+    text.split(|b| *b == b'\n').filter_map(parse).collect()
 }
 
 /// Appends a line.
@@ -93,18 +91,20 @@ fn write(line: &LinkLine) -> String {
     text
 }
 
-fn parse(line: &str) -> Option<LinkLine> {
-    let mut fields = claims::checked(line)?.split(' ');
-    if fields.next()? != "L1" {
+fn parse(line: &[u8]) -> Option<LinkLine> {
+    let mut fields = claims::checked(line)?.split(|b| *b == b' ');
+    if fields.next()? != b"L1" {
         return None;
     }
-    let when = u64::from_str_radix(fields.next()?, 16).ok()?;
-    let at = u64::from_str_radix(fields.next()?, 16).ok()?;
+    let when = hex_number(fields.next()?)?;
+    let at = hex_number(fields.next()?)?;
     let lineage = claims::parse_lineage(fields.next()?)?;
     let output = PathBuf::from(decode(fields.next()?)?);
     let mut took = Vec::new();
-    for pair in fields.next()?.split(',').filter(|p| !p.is_empty()) {
-        let (object, variant) = pair.rsplit_once('=')?;
+    let pairs = fields.next()?.split(|b| *b == b',');
+    for pair in pairs.filter(|p| !p.is_empty()) {
+        let equals = pair.iter().rposition(|b| *b == b'=')?;
+        let (object, variant) = (&pair[..equals], &pair[equals + 1..]);
         took.push((decode(object)?, Variant::from_short(variant)));
     }
     Some(LinkLine {
@@ -129,14 +129,14 @@ fn encode(text: &mut String, name: &OsStr) {
     }
 }
 
-fn decode(text: &str) -> Option<OsString> {
+fn decode(text: &[u8]) -> Option<OsString> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
         if byte == b'%' {
-            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &tail[2..];
+            let (digits, tail) = tail.split_at_checked(2)?;
+            bytes.push(u8::try_from(hex_number(digits)?).ok()?);
+            rest = tail;
         } else {
             bytes.push(byte);
             rest = tail;
@@ -166,6 +166,6 @@ mod tests {
                 ("y.o".into(), None),
             ],
         };
-        assert_eq!(parse(write(&line).trim_end()), Some(line));
+        assert_eq!(parse(write(&line).trim_end().as_bytes()), Some(line));
     }
 }

@@ -42,17 +42,36 @@ macro_rules! short_names {
             }
 
             /// Reads what [`Self::short`] gives.
-            pub fn from_short(text: &str) -> Option<$type> {
-                (text.len() == 32)
-                    .then(|| u128::from_str_radix(text, 16).ok())
-                    .flatten()
-                    .map(|n| $type(n.to_be_bytes()))
+            pub fn from_short(text: impl AsRef<[u8]>) -> Option<$type> {
+                from_hex(text.as_ref()).map($type)
             }
         }
     };
 }
 short_names!(Key);
 short_names!(Variant);
+
+/// The number that 1 to 16 hexadecimal digits in lower case give.
+pub fn hex_number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    digits.iter().try_fold(0, |number, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(digit))
+    })
+}
+
+/// The 16 bytes that 32 hexadecimal digits in lower case give.
+pub fn from_hex(digits: &[u8]) -> Option<[u8; 16]> {
+    let (high, low) = digits.split_at_checked(16)?;
+    let number = u128::from(hex_number(high)?) << 64 | u128::from(hex_number(low)?);
+    (low.len() == 16).then_some(number.to_be_bytes())
+}
 
 /// Variables that gcc, clang, as or the loader read and that can change an object.
 pub const VARIABLES: [&str; 25] = [

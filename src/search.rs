@@ -460,7 +460,9 @@ impl<'a> Spelled<'a> {
     /// What stands behind `folder`, if the path lies there. gcc leaves the `./` off that `-I.` gives (compiler-options.md, D1).
     fn behind(&self, folder: Spelled<'_>) -> Option<&'a Path> {
         let here = || folder.path == Path::new(".") && self.path.is_relative();
-        let rest = self.stripped(folder).or_else(|| here().then_some(self.path));
+        let rest = self
+            .stripped(folder)
+            .or_else(|| here().then_some(self.path));
         rest.filter(|r| !r.as_os_str().is_empty())
     }
 

@@ -26,6 +26,7 @@ use crate::plan::Slot;
 use crate::record::Record;
 use crate::request::Variant;
 use crate::scratch::Scratch;
+use crate::search::settled_clock;
 use crate::stamp::Stamp;
 use crate::state::{Distrust, Folder, ObjectState};
 
@@ -50,6 +51,8 @@ pub(super) struct Guarded {
     pub(super) state: ObjectState,
     pub(super) log: Log,
     pub(super) stamp: Option<Stamp>,
+    /// A clock reading (ns) that was past when the stamp was taken.
+    past: i64,
 }
 
 /// Where the command is to find an input.
@@ -70,15 +73,43 @@ impl Choice {
     }
 }
 
-/// The guarded objects among some paths, and how each is named. Folders are looked at once.
+/// From so many paths on it pays to share them with another thread: a start takes as long as looking at some ten.
+const MANY: usize = 200;
+
+/// The guarded objects among some paths, and how each is named.
 ///
 /// # Errors
 /// It can't be found out whether an object is guarded. To go on as if it weren't would be a guess.
 pub(super) fn guarded(
     paths: impl IntoIterator<Item = (Named, PathBuf)>,
 ) -> anyhow::Result<Vec<Guarded>> {
+    let mut first: Vec<_> = paths.into_iter().collect();
+    if first.len() < MANY {
+        return look_at(first);
+    }
+    let second = first.split_off(first.len() / 2);
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new();
+        // Where no thread can be had, this one does it all.
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        let helper = builder.spawn_scoped(scope, move || receive.recv().map(look_at));
+        if helper.is_err() {
+            first.extend(second);
+            return look_at(first);
+        }
+        let _ = send.send(second);
+        let mut all = look_at(first)?;
+        let others = helper?.join().expect("it doesn't panic");
+        all.extend(others.expect("it was sent")?);
+        Ok(all)
+    })
+}
+
+/// [`guarded`], in one thread. Folders are looked at once.
+fn look_at(paths: Vec<(Named, PathBuf)>) -> anyhow::Result<Vec<Guarded>> {
     let mut folders: HashMap<PathBuf, Option<Folder>> = HashMap::new();
     let mut guarded = Vec::new();
+    let past = settled_clock();
     for (named, spelled) in paths {
         let mut path = spelled.clone();
         let mut meta = there(fs::symlink_metadata(&path)).map_err(cannot("read", &path))?;
@@ -124,6 +155,7 @@ pub(super) fn guarded(
             state,
             log,
             stamp,
+            past,
         });
     }
     Ok(guarded)
@@ -471,6 +503,7 @@ impl Taken<'_> {
 impl Guarded {
     fn refresh(&mut self) -> anyhow::Result<()> {
         self.log = Log::read(&self.state.claims()).map_err(cannot("read", &self.state.claims()))?;
+        self.past = settled_clock();
         self.stamp = Stamp::of(&self.path).ok();
         Ok(())
     }
@@ -557,8 +590,15 @@ impl Guarded {
     }
 
     /// Whether the path, or what was published at it, isn't as it was.
+    /// Whether anything was published at the path since it was looked at.
     fn moved(&self) -> bool {
-        let same_file = match (Stamp::of(&self.path).ok(), self.stamp) {
+        let now = Stamp::of(&self.path).ok();
+        // A file that another is renamed over, that is linked to come back, or that is written to, gets another `ctime`, which
+        // shows if this one was past. That saves a look at the log for each of a thousand objects.
+        if now.is_some_and(|now| Some(now) == self.stamp && now.older_than(self.past)) {
+            return false;
+        }
+        let same_file = match (now, self.stamp) {
             (Some(now), Some(then)) => now.same_content(&then),
             (None, None) => true,
             _ => false,
