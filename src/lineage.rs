@@ -130,12 +130,8 @@ mod platform {
                     let stat = seen(|| super::platform::stat(&path, &mut buffer))?;
                     step.thread_start = stat.map_or(0, |s| s.start);
                 }
-                if steps.is_empty() {
-                    for sibling in siblings {
-                        if is_objguard(sibling)? {
-                            beside = Beside::Others;
-                        }
-                    }
+                if steps.is_empty() && any_objguard(&siblings)? {
+                    beside = Beside::Others;
                 }
             }
             steps.push(step);
@@ -284,10 +280,20 @@ mod platform {
         seen(list).map(Option::unwrap_or_default)
     }
 
-    fn is_objguard(pid: u32) -> io::Result<bool> {
+    /// Whether one of these processes runs our own program.
+    fn any_objguard(pids: &[u32]) -> io::Result<bool> {
         let of = |path: &str| seen(|| fs::metadata(path).map(|m| (m.dev(), m.ino())));
-        let theirs = of(&format!("/proc/{pid}/exe"))?;
-        Ok(theirs.is_some() && theirs == of("/proc/self/exe")?)
+        if pids.is_empty() {
+            return Ok(false);
+        }
+        let ours = of("/proc/self/exe")?;
+        for pid in pids {
+            let theirs = of(&format!("/proc/{pid}/exe"))?;
+            if theirs.is_some() && theirs == ours {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn host() -> io::Result<u64> {
