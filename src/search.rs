@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::dirty::Dirty;
 use crate::inputs::Input;
 use crate::request;
-use crate::stamp::Stamp;
+use crate::stamp::{Stamp, may_exist, says_missing};
 
 /// What is known of the search.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -66,7 +66,7 @@ impl Search {
             folders.insert(existing_ancestor(root));
             for sub in &sub_folders {
                 let folder = root.join(sub);
-                if fs::metadata(&folder).is_ok_and(|m| m.is_dir()) {
+                if may_be_folder(&folder) {
                     folders.insert(folder);
                 }
             }
@@ -239,7 +239,7 @@ impl Search {
         let mut hasher = blake3::Hasher::new();
         for name in &self.probed {
             for root in &self.roots {
-                let there = fs::metadata(root.join(OsStr::from_bytes(name))).is_ok();
+                let there = may_exist(&root.join(OsStr::from_bytes(name)));
                 hasher.update(&[u8::from(there)]);
             }
         }
@@ -251,7 +251,7 @@ impl Search {
         names
             .iter()
             .flat_map(|n| roots.iter().map(move |r| r.join(OsStr::from_bytes(n))))
-            .find(|p| fs::metadata(p).is_ok())
+            .find(|p| may_exist(p))
     }
 }
 
@@ -409,11 +409,16 @@ pub fn settled_clock() -> i64 {
     now - 2_000_000_000
 }
 
+/// Whether there is a folder, for all that can be seen: one that can't be looked at now may come to light.
+fn may_be_folder(path: &Path) -> bool {
+    fs::metadata(path).map_or_else(|e| !says_missing(&e), |m| m.is_dir())
+}
+
 /// `root`, or the nearest folder above it that exists: there `root` would appear.
 fn existing_ancestor(root: &Path) -> PathBuf {
     let mut at = root;
     loop {
-        if fs::metadata(at).is_ok_and(|m| m.is_dir()) {
+        if may_be_folder(at) {
             return at.to_owned();
         }
         match at.parent() {

@@ -33,11 +33,10 @@ impl Stamp {
     /// The stamp of the regular file at `path` itself; `None`: there is nothing, or something else. What can't be looked at may
     /// be there.
     pub fn of_file(path: &Path) -> io::Result<Option<Stamp>> {
-        use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
         match fs::symlink_metadata(path) {
             Ok(m) if m.is_file() => Ok(Some(Stamp::from(&m))),
             Ok(_) => Ok(None),
-            Err(e) if matches!(e.kind(), NotFound | NotADirectory | InvalidFilename) => Ok(None),
+            Err(e) if says_missing(&e) => Ok(None),
             Err(e) => Err(e),
         }
     }
@@ -52,6 +51,17 @@ impl Stamp {
     pub fn same_content(&self, other: &Stamp) -> bool {
         self.ino == other.ino && self.size == other.size && self.mtime == other.mtime
     }
+}
+
+/// Whether an error says that there is nothing at a path. Any other leaves it open.
+pub fn says_missing(e: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    matches!(e.kind(), NotFound | NotADirectory | InvalidFilename)
+}
+
+/// Whether something may be at `path`, which what can't be looked at may.
+pub fn may_exist(path: &Path) -> bool {
+    fs::metadata(path).map_or_else(|e| !says_missing(&e), |_| true)
 }
 
 impl From<&Metadata> for Stamp {

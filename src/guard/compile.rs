@@ -29,7 +29,7 @@ use crate::scan;
 use crate::scratch::{self, Scratch};
 use crate::search::{self, Listings, Search};
 use crate::signals;
-use crate::stamp::Stamp;
+use crate::stamp::{Stamp, may_exist};
 use crate::state::{Distrust, Folder, ObjectState};
 
 /// Variables that make gcc write dependency files of its own, unless `-MD` is given (compiler-options.md, D2).
@@ -483,7 +483,7 @@ impl Guarded<'_> {
         notes
             .filter(|path| path.extension().is_some_and(|end| end == "gcno"))
             .map(|path| path.with_extension("gcda"))
-            .find(|counts| counts.exists())
+            .find(|counts| may_exist(counts))
     }
 
     fn republish(&self, held: &mut Held<'_>, kept: &Path, wanted: &Wanted) -> anyhow::Result<How> {
@@ -1097,7 +1097,7 @@ impl Staged<'_> {
                 .command
                 .depfile
                 .as_ref()
-                .is_some_and(|d| d.file.exists())
+                .is_some_and(|d| may_exist(&d.file))
         {
             fs::write(ours, NOTHING).map_err(cannot("write", ours))?;
         }

@@ -37,7 +37,7 @@ use crate::request::{self, Key, Variant};
 use crate::scratch::{self, Scratch};
 use crate::search::Search;
 use crate::signals;
-use crate::stamp::Stamp;
+use crate::stamp::{Stamp, says_missing};
 use crate::state::{Distrust, Folder, ObjectState};
 
 /// Variables that say nothing of what a command makes; all others do, for all we know.
@@ -503,7 +503,9 @@ impl Generating<'_> {
     fn inputs(&self) -> Vec<PathBuf> {
         let mut paths = vec![self.program.clone()];
         let named = self.generator.words_that_may_be_files();
-        let named = named.filter(|p| fs::metadata(p).is_ok_and(|m| m.is_file()));
+        // What can't be looked at counts, and keeps the command from being skipped.
+        let named = named
+            .filter(|p| fs::metadata(p).map_or_else(|e| !says_missing(&e), |m| m.is_file()));
         for path in self
             .generator
             .inputs

@@ -17,7 +17,7 @@ use crate::lineage::{self, Lineage, Step};
 use crate::lock::{self, Lock, Mode};
 use crate::request::{Key, Variant};
 use crate::scratch::{self, Scratch};
-use crate::stamp::Stamp;
+use crate::stamp::{Stamp, may_exist};
 use crate::state::ObjectState;
 
 /// At most this many variants that nothing living asks for are kept.
@@ -147,6 +147,7 @@ impl<'a> Held<'a> {
                 scratch::utimens(&alone, Some(Stamp::from(&meta).mtime))?;
                 scratch::publish(&alone, self.path)?;
             }
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
         self.append(Entry::InPlace(lineage::boottime_ns()))
@@ -260,7 +261,7 @@ impl<'a> Held<'a> {
         let Ok(current) = self.current() else {
             return;
         };
-        let keep = |v: &Variant| current == Some(*v) || self.state.kept(v).exists();
+        let keep = |v: &Variant| current == Some(*v) || may_exist(&self.state.kept(v));
         let _ = claims::shorten(&self.state.claims(), &self.log, scratch, self.host(), &keep);
         if self.log.only_variant().is_some() {
             return;
@@ -316,8 +317,8 @@ impl<'a> Held<'a> {
             let path = self.state.path().join(name);
             if let Some(key) = name.strip_suffix(".record").and_then(Key::from_short) {
                 let there = newest(&key)
-                    .is_some_and(|v| Some(v) == current || self.state.kept(&v).exists());
-                let in_flight = self.state.flight_lock(&key).exists();
+                    .is_some_and(|v| Some(v) == current || may_exist(&self.state.kept(&v)));
+                let in_flight = may_exist(&self.state.flight_lock(&key));
                 if !there && !in_flight {
                     let _ = fs::remove_file(path);
                 }
