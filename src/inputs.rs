@@ -231,7 +231,9 @@ pub fn hash(content: &[u8]) -> InputHash {
 pub fn hash_file(path: &Path) -> io::Result<InputHash> {
     let mut file = File::open(path)?;
     let mut hasher = blake3::Hasher::new();
-    let mut chunk = vec![0u8; 256 * 1024];
+    // Most objects are small, and zeroing much more than they have takes longer than hashing them.
+    let most = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let mut chunk = vec![0u8; most.clamp(4096, 256 * 1024)];
     loop {
         match file.read(&mut chunk) {
             Ok(0) => break,

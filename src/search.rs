@@ -5,7 +5,7 @@
 //! the folders are watched. While their stamps stand, nothing can have appeared; when one moved, the names that were included
 //! are looked up in it, and a hit that wasn't there when the compile began is a reason to compile.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -60,20 +60,18 @@ impl Search {
         clock: i64,
         before: &Listings,
     ) -> Search {
-        let mut folders = folders_of(inputs);
+        let folders = folders_of(inputs).into_iter();
+        let mut watched: BTreeMap<PathBuf, Option<Stamp>> =
+            folders.map(|f| stamped(f, clock)).collect();
         let sub_folders = sub_folders(&roots, inputs, &probed);
         for root in &roots {
-            folders.insert(existing_ancestor(root));
+            watch_or_above(root, clock, &mut watched);
             for sub in &sub_folders {
-                let folder = root.join(sub);
-                if may_be_folder(&folder) {
-                    folders.insert(folder);
-                }
+                watch(root.join(sub), clock, &mut watched);
             }
         }
-        let watched = folders.into_iter().map(|f| stamped(f, clock)).collect();
         let mut search = Search {
-            watched,
+            watched: watched.into_iter().collect(),
             roots,
             probed,
             presence: [0; 16],
@@ -390,15 +388,34 @@ fn folder_stamp(stamp: Stamp) -> Stamp {
 
 /// The folder with its stamp; without times, which no folder has, if they are too new to tell a further change.
 fn stamped(folder: PathBuf, clock: i64) -> (PathBuf, Option<Stamp>) {
-    let stamp = Stamp::of(&folder).ok().map(|s| match s.older_than(clock) {
-        true => folder_stamp(s),
+    let stamp = Stamp::of(&folder).ok().map(|s| dated(s, clock));
+    (folder, stamp)
+}
+
+fn dated(stamp: Stamp, clock: i64) -> Stamp {
+    match stamp.older_than(clock) {
+        true => folder_stamp(stamp),
         false => Stamp {
-            dev: s.dev,
-            ino: s.ino,
+            dev: stamp.dev,
+            ino: stamp.ino,
             ..Stamp::default()
         },
-    });
-    (folder, stamp)
+    }
+}
+
+/// Watches `folder` if it is one, for all that can be seen: one that can't be looked at now may come to light. Says whether.
+fn watch(folder: PathBuf, clock: i64, watched: &mut BTreeMap<PathBuf, Option<Stamp>>) -> bool {
+    if watched.contains_key(&folder) {
+        return true;
+    }
+    let stamp = match fs::metadata(&folder) {
+        Ok(meta) if meta.is_dir() => Some(dated(Stamp::from(&meta), clock)),
+        Ok(_) => return false,
+        Err(e) if says_missing(&e) => return false,
+        Err(_) => None,
+    };
+    watched.insert(folder, stamp);
+    true
 }
 
 /// A clock reading that is surely past, ns: two seconds ago, the coarsest granularity of a file system in use (FAT).
@@ -409,21 +426,17 @@ pub fn settled_clock() -> i64 {
     now - 2_000_000_000
 }
 
-/// Whether there is a folder, for all that can be seen: one that can't be looked at now may come to light.
-fn may_be_folder(path: &Path) -> bool {
-    fs::metadata(path).map_or_else(|e| !says_missing(&e), |m| m.is_dir())
-}
-
-/// `root`, or the nearest folder above it that exists: there `root` would appear.
-fn existing_ancestor(root: &Path) -> PathBuf {
+/// Watches `root`, or the nearest folder above it that exists: there `root` would appear.
+fn watch_or_above(root: &Path, clock: i64, watched: &mut BTreeMap<PathBuf, Option<Stamp>>) {
     let mut at = root;
-    loop {
-        if may_be_folder(at) {
-            return at.to_owned();
-        }
+    while !watch(at.to_owned(), clock, watched) {
         match at.parent() {
             Some(p) if !p.as_os_str().is_empty() => at = p,
-            _ => return PathBuf::from(if root.is_absolute() { "/" } else { "." }),
+            _ => {
+                let top = PathBuf::from(if root.is_absolute() { "/" } else { "." });
+                watched.extend([stamped(top, clock)]);
+                return;
+            }
         }
     }
 }

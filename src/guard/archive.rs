@@ -494,7 +494,7 @@ impl<'a> Changing<'a> {
             .map_err(cannot("write", &at))?;
         held.claim(&made.wanted, How::Compiled, &self.session.lineage)
             .map_err(cannot("write", &state.claims()))?;
-        held.tidy(scratch);
+        held.tidy(made.wanted.variant, scratch);
         Ok(())
     }
 

@@ -414,7 +414,7 @@ impl Guarded<'_> {
         if (held.log().damaged || held.log().grows_long())
             && let Ok(scratch) = Scratch::in_state(self.folder)
         {
-            held.tidy(&scratch);
+            held.tidy(wanted.variant, &scratch);
         }
         drop(held);
         if hit.restamped
@@ -687,7 +687,7 @@ impl Guarded<'_> {
             .map_err(cannot("write", &record))?;
         held.claim(&made.wanted, How::Compiled, &self.session.lineage)
             .map_err(cannot("write", &self.state.claims()))?;
-        held.tidy(scratch);
+        held.tidy(made.wanted.variant, scratch);
         Ok(())
     }
 

@@ -504,8 +504,8 @@ impl Generating<'_> {
         let mut paths = vec![self.program.clone()];
         let named = self.generator.words_that_may_be_files();
         // What can't be looked at counts, and keeps the command from being skipped.
-        let named = named
-            .filter(|p| fs::metadata(p).map_or_else(|e| !says_missing(&e), |m| m.is_file()));
+        let named =
+            named.filter(|p| fs::metadata(p).map_or_else(|e| !says_missing(&e), |m| m.is_file()));
         for path in self
             .generator
             .inputs
@@ -603,7 +603,7 @@ impl Generating<'_> {
             &self.around.lineage,
         )
         .map_err(cannot("write", &state.claims()))?;
-        held.tidy(scratch);
+        held.tidy(record.variant, scratch);
         Ok(())
     }
 

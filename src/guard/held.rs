@@ -256,12 +256,9 @@ impl<'a> Held<'a> {
     }
 
     /// Removes what nobody can ask for: kept variants that a newer one of the same request replaced, and the oldest of too
-    /// many; records without a variant; a log grown long.
-    pub fn tidy(&self, scratch: &Scratch) {
-        let Ok(current) = self.current() else {
-            return;
-        };
-        let keep = |v: &Variant| current == Some(*v) || may_exist(&self.state.kept(v));
+    /// many; records without a variant; a log grown long. `current` is at the path.
+    pub fn tidy(&self, current: Variant, scratch: &Scratch) {
+        let keep = |v: &Variant| current == *v || may_exist(&self.state.kept(v));
         let _ = claims::shorten(&self.state.claims(), &self.log, scratch, self.host(), &keep);
         if self.log.only_variant().is_some() {
             return;
@@ -305,7 +302,7 @@ impl<'a> Held<'a> {
     }
 
     /// Removes records whose variant is neither at the path nor kept, and flight locks that nobody holds.
-    fn remove_idle_records(&self, names: &[String], current: Option<Variant>) {
+    fn remove_idle_records(&self, names: &[String], current: Variant) {
         let newest = |key: &Key| {
             self.log
                 .publishes()
@@ -316,8 +313,8 @@ impl<'a> Held<'a> {
         for name in names {
             let path = self.state.path().join(name);
             if let Some(key) = name.strip_suffix(".record").and_then(Key::from_short) {
-                let there = newest(&key)
-                    .is_some_and(|v| Some(v) == current || may_exist(&self.state.kept(&v)));
+                let there =
+                    newest(&key).is_some_and(|v| v == current || may_exist(&self.state.kept(&v)));
                 let in_flight = may_exist(&self.state.flight_lock(&key));
                 if !there && !in_flight {
                     let _ = fs::remove_file(path);

@@ -410,7 +410,7 @@ impl Linking<'_> {
             .map_err(cannot("write", &state.record(&key)))?;
         held.claim(&wanted, How::Compiled, &self.session.lineage)
             .map_err(cannot("write", &state.claims()))?;
-        held.tidy(scratch);
+        held.tidy(variant, scratch);
         Ok(())
     }
 }
