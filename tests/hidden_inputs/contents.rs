@@ -439,3 +439,36 @@ fn a_profile_of_clang() {
         space.write("p.prof", sample(900));
     });
 }
+
+/// What is known of a header from another object's compile is known of what it held then.
+#[test]
+fn a_header_that_changed_since_another_object_included_it() {
+    let x = Watched::new("known_header", "x.c")
+        .write("x.c", "#include \"v.h\"\nint x(void) { return V; }\n")
+        .write("y.c", "#include \"v.h\"\nint y(void) { return V; }\n")
+        .write("v.h", "#define V 1\n");
+    x.space.settle();
+    x.space.cc("-c y.c -o y.o").success();
+    edit_unseen(&x.space, "v.h", "1", "2");
+    x.space.settle();
+    assert_eq!(x.compile(), 1);
+    x.is_right();
+    edit_unseen(&x.space, "v.h", "2", "1");
+    assert_eq!(x.compile(), 1, "the change isn't noticed");
+    x.is_right();
+}
+
+#[test]
+fn a_header_that_tells_the_time_since_another_object_included_it() {
+    let x = Watched::new("known_clock", "x.c")
+        .write("x.c", "#include \"v.h\"\nconst char *x = V;\n")
+        .write("y.c", "#include \"v.h\"\nconst char *y = V;\n")
+        .write("v.h", "#define V \"sixsix\"\n");
+    x.space.settle();
+    x.space.cc("-c y.c -o y.o").success();
+    edit_unseen(&x.space, "v.h", "\"sixsix\"", "__TIME__");
+    x.space.settle();
+    assert_eq!(x.compile(), 1);
+    x.space.settle();
+    assert_eq!(x.compile(), 1, "the time of a compile is skipped");
+}
