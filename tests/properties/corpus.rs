@@ -38,6 +38,10 @@ fn depfile() {
 #[test]
 fn record() {
     replay("record", invariants::record);
+    let whole = include_bytes!("../fuzz/corpus/record/body");
+    let record =
+        invariants::sealed(whole).expect("what the fuzzer begins with is a record of this version");
+    assert!(!record.inputs.is_empty() && !record.search.rivals.is_empty());
 }
 
 #[test]

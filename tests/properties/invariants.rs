@@ -30,15 +30,20 @@ pub const DRIVERS: [(Driver, Dialect); 4] = [
 /// The request of all records here.
 pub const KEY: Key = Key([6; 16]);
 
+/// The record with this body, if it is one.
+pub fn sealed(body: &[u8]) -> Option<Record> {
+    let mut bytes = Record::default().write(&KEY)[..8].to_vec();
+    let mut sum = blake3::Hasher::new();
+    sum.update(&KEY.0).update(body);
+    bytes.extend_from_slice(sum.finalize().as_bytes());
+    bytes.extend_from_slice(body);
+    Record::parse(&bytes, &KEY)
+}
+
 /// Bytes as a record, and as the body of one whose sum is right.
 pub fn record(data: &[u8]) {
     let _ = Record::parse(data, &KEY);
-    let mut sealed = Record::default().write(&KEY)[..8].to_vec();
-    let mut sum = blake3::Hasher::new();
-    sum.update(&KEY.0).update(data);
-    sealed.extend_from_slice(sum.finalize().as_bytes());
-    sealed.extend_from_slice(data);
-    let Some(record) = Record::parse(&sealed, &KEY) else {
+    let Some(record) = sealed(data) else {
         return;
     };
     let written = record.write(&KEY);
