@@ -34,6 +34,9 @@
 //!     claims                 who asked for what, what was published (claims)
 //!     v-<variant>/x.o        a variant that isn't at the path now (hard link taken before the rename)
 //! ```
+//!
+//! In `$XDG_CACHE_HOME/objguard` or `~/.cache/objguard`, where there is one, and else in `.objguard/fingerprints`: a file for each
+//! compiler and way of calling it (`identity::store`), and `inputs`, hashes of headers that were read before (`inputs::known`).
 
 pub mod archive;
 pub mod claims;

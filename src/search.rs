@@ -365,7 +365,7 @@ fn below(folder: &Path, path: &Path) -> bool {
 }
 
 /// The folder a file lies in; `.` for a bare name.
-fn folder_of(path: &Path) -> PathBuf {
+pub fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
         _ => PathBuf::from("."),

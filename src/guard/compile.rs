@@ -236,7 +236,7 @@ fn depfile_refusal(command: &Compile) -> Option<String> {
     if file.as_os_str() == "-" {
         return Some("the depfile goes to stdout".into());
     }
-    if !writable(&folder_or_dot(file)) || (file.exists() && !writable(file)) || file.is_dir() {
+    if !writable(&search::folder_of(file)) || (file.exists() && !writable(file)) || file.is_dir() {
         return Some("the depfile can't be written to".into());
     }
     None
@@ -830,7 +830,7 @@ impl Guarded<'_> {
 
     /// Where the search for headers begins, as far as the command line tells.
     fn own_roots(&self) -> Vec<PathBuf> {
-        let mut roots = vec![folder_or_dot(self.command.source_path())];
+        let mut roots = vec![search::folder_of(self.command.source_path())];
         if !self.command.forced_includes.is_empty() {
             // Forced includes are looked for here, not in the source's folder (gcc(1), `-include`).
             roots.push(PathBuf::from("."));
@@ -852,7 +852,7 @@ impl Guarded<'_> {
         // `#include "…"` and `__has_include("…")` look beside the file they stand in first.
         let built_in = |p: &Path| self.identity.include_dirs.iter().any(|d| p.starts_with(d));
         let inputs = collected.inputs.iter().map(|i| i.path.as_path());
-        roots.extend(inputs.filter(|p| !built_in(p)).map(folder_or_dot));
+        roots.extend(inputs.filter(|p| !built_in(p)).map(search::folder_of));
         let mut seen = std::collections::HashSet::new();
         roots.retain(|r| seen.insert(r.clone()));
         let (mut included, computed) = scan::includes(&collected.source_text);
@@ -1255,13 +1255,6 @@ fn side_of(path: &Path) -> io::Result<Option<Side>> {
 /// Whether anybody may have claimed a variant of the object.
 fn claimed(state: &ObjectState) -> bool {
     !fs::symlink_metadata(state.claims()).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
-}
-
-fn folder_or_dot(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 /// The file mode creation mask. It can only be read by setting it; this process has one thread.
