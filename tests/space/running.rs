@@ -109,6 +109,16 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
+        // Whoever runs the tests in the background has them ignored (POSIX, asynchronous lists; nohup(1)).
+        // SAFETY: signal(2) is safe between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+                Ok(())
+            });
+        }
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
