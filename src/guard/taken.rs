@@ -10,6 +10,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
 
 use anyhow::bail;
 
@@ -88,20 +90,27 @@ pub(super) fn guarded(
         return look_at(first);
     }
     let second = first.split_off(first.len() / 2);
-    std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new();
-        // Where no thread can be had, this one does it all.
-        let (send, receive) = std::sync::mpsc::sync_channel(1);
-        let helper = builder.spawn_scoped(scope, move || receive.recv().map(look_at));
-        if helper.is_err() {
-            first.extend(second);
-            return look_at(first);
-        }
-        let _ = send.send(second);
-        let mut all = look_at(first)?;
-        let others = helper?.join().expect("it doesn't panic");
-        all.extend(others.expect("it was sent")?);
-        Ok(all)
+    let (first, second) = both(|| look_at(first), || look_at(second));
+    let mut all = first?;
+    all.extend(second?);
+    Ok(all)
+}
+
+/// Does both, the other in a thread of its own where one can be had.
+fn both<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+    let other = Mutex::new(Some(other));
+    let run = || {
+        let other = other.lock().ok().and_then(|mut o| o.take());
+        other.expect("it is done once")()
+    };
+    thread::scope(|scope| {
+        let helper = thread::Builder::new().spawn_scoped(scope, run);
+        let one = one();
+        let other = match helper {
+            Ok(helper) => helper.join().expect("it doesn't panic"),
+            Err(_) => run(),
+        };
+        (one, other)
     })
 }
 
@@ -444,14 +453,23 @@ impl Taken<'_> {
 
     /// Whether an input changed since it was chosen. `private`: those that have names of our own don't count.
     pub(super) fn changed(&self, choices: &[Choice], private: bool) -> bool {
-        self.inputs.iter().zip(choices).any(|(g, c)| match c {
-            _ if private && matches!(g.named, Named::By(_)) => false,
-            Choice::AsItIs(_) => g.moved(),
-            Choice::Kept(variant, path) => {
-                let size = g.log.newest_publish(variant).map(|p| p.stamp.size);
-                fs::metadata(path).ok().map(|m| m.size()) != size
-            }
-        })
+        let any = |from: usize, to: usize| {
+            let mut pairs = self.inputs[from..to].iter().zip(&choices[from..to]);
+            pairs.any(|(g, c)| match c {
+                _ if private && matches!(g.named, Named::By(_)) => false,
+                Choice::AsItIs(_) => g.moved(),
+                Choice::Kept(variant, path) => {
+                    let size = g.log.newest_publish(variant).map(|p| p.stamp.size);
+                    fs::metadata(path).ok().map(|m| m.size()) != size
+                }
+            })
+        };
+        let count = self.inputs.len();
+        if count < MANY {
+            return any(0, count);
+        }
+        let (first, second) = both(|| any(0, count / 2), || any(count / 2, count));
+        first || second
     }
 
     /// Whether any input's path isn't as it was.
