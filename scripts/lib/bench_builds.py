@@ -54,14 +54,14 @@ class Builds:
         stress = Stress(package=package, jobs=JOBS, rounds=self.rounds)
         needs.require_for_package(stress.name)
         stress.folder.mkdir(parents=True, exist_ok=True)
-        pristine = stress._unpack(stress._fetch())
-        venv = stress._build_venv(pristine)
+        pristine = stress.unpack(stress.fetch())
+        venv = stress.build_venv(pristine)
         seconds: dict[str, list[float]] = {}
         progress = Progress(package, self.rounds)
         for number in range(self.rounds):
             progress.step(number)
             for way in (self.serial, self.parallel, self.guarded):
-                stress._fresh_tree(pristine)
+                stress.fresh_tree(pristine)
                 took = self._build(stress, venv, way)
                 if took is None and way is not self.parallel:
                     raise Cannot(f"`{package}` doesn't build ({way.label}); see `{stress.folder / 'bench.log'}`")

@@ -129,7 +129,7 @@ class Stress:
         for old in [*self.folder.glob("failed-*"), *self.folder.glob("differs-*"), *self.folder.glob("truth*")]:
             old.unlink()
         pristine = self.unpack(self.fetch())
-        venv = self._build_venv(pristine)
+        venv = self.build_venv(pristine)
         truth = self._truth(venv, pristine)
         reference_calls = truth.rounds[0].calls
         reference, unstable = truth.rounds[0].modules, set(truth.differing[1])
@@ -203,7 +203,7 @@ class Stress:
             raise Cannot(f"cannot unpack `{archive}`: an sdist has one folder at its top, this has {len(tops)}")
         return tops[0]
 
-    def _build_venv(self, pristine: Path) -> Path:
+    def build_venv(self, pristine: Path) -> Path:
         system = json.loads(_ask(Path(sys.executable), pristine, "backend"))
         if not system["backend"].startswith("setuptools") and not system["own"]:
             raise Cannot(
@@ -215,7 +215,7 @@ class Stress:
             requirements.append(f"setuptools=={self.setuptools}")
         venv = venvs.ensure(venvs.name_for("build", requirements), requirements)
         # Asked for by setup.py itself (setup_requires); asking may write into the tree.
-        self._fresh_tree(pristine)
+        self.fresh_tree(pristine)
         more = json.loads(_ask(venvs.python_of(venv), self.tree, "requires").splitlines()[-1])
         more = [requirement for requirement in more if requirement not in requirements]
         if more:
@@ -265,7 +265,7 @@ class Stress:
         return way
 
     def _build(self, venv: Path, pristine: Path, compilers: Compilers, label: str, jobs: int) -> Round:
-        self._fresh_tree(pristine)
+        self.fresh_tree(pristine)
         wheels = self.folder / "wheels"
         shutil.rmtree(wheels, ignore_errors=True)
         wheels.mkdir()
@@ -307,7 +307,7 @@ class Stress:
         found = modules.in_wheel(wheel) if wheel and code == 0 else {}
         return Round(seconds, code, found, Calls.read(calls), log, wheel)
 
-    def _fresh_tree(self, pristine: Path) -> None:
+    def fresh_tree(self, pristine: Path) -> None:
         shutil.rmtree(self.tree, ignore_errors=True)
         shutil.copytree(pristine, self.tree, symlinks=True)
 
