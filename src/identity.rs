@@ -92,8 +92,8 @@ pub struct Tool<'a> {
     pub path: &'a Path,
     /// What it was when the compiler was asked.
     pub stamp: Stamp,
-    /// It is text: its content counts, not its stamp.
-    pub script: bool,
+    /// The hash of its content, where its stamp alone won't do: it is text, or the stamp tells nothing.
+    pub content: Option<[u8; 32]>,
 }
 
 /// A compiler's identity.

@@ -42,10 +42,10 @@ pub enum Standing {
 }
 
 impl Input {
-    /// Compares with the file as it is now: one stat, and a read only if that differs.
+    /// Compares with the file as it is now: one stat, and a read only if that differs, or tells nothing.
     pub fn standing(&self, buffer: &mut Vec<u8>) -> Standing {
         match Stamp::of(&self.path) {
-            Ok(stamp) if stamp == self.stamp => return Standing::Same,
+            Ok(stamp) if stamp == self.stamp && stamp.is_telling() => return Standing::Same,
             Ok(stamp) if stamp.size != self.stamp.size => {
                 return Standing::Dirty(Dirty::InputChanged(self.path.clone()));
             }
@@ -53,7 +53,13 @@ impl Input {
             Err(_) => return Standing::Dirty(Dirty::InputMissing(self.path.clone())),
         }
         match read(&self.path, buffer) {
-            Ok((stamp, content)) if hash(content) == self.hash => Standing::Touched(stamp),
+            Ok((stamp, content)) if hash(content) == self.hash => {
+                if stamp == self.stamp {
+                    Standing::Same
+                } else {
+                    Standing::Touched(stamp)
+                }
+            }
             Ok(_) => Standing::Dirty(Dirty::InputChanged(self.path.clone())),
             Err(_) => Standing::Dirty(Dirty::InputMissing(self.path.clone())),
         }
@@ -98,6 +104,7 @@ pub fn collect(
     for path in paths {
         if path != source
             && let Ok(stamp) = Stamp::of(path)
+            && stamp.is_telling()
             && stamp.older_than(limit(&stamp, clock, dev))
             && let Some(hash) = known.find(path, &stamp)
         {
@@ -123,7 +130,7 @@ pub fn collect(
             ));
         }
         let (found, hash) = (scanner.scan(content), hash(content));
-        if settled && found == Findings::default() {
+        if settled && stamp.is_telling() && found == Findings::default() {
             known.keep(path, &stamp, &hash);
         }
         collected.merge(found, path);

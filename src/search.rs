@@ -60,23 +60,52 @@ impl Search {
         clock: i64,
         before: &Listings,
     ) -> Search {
-        let folders = folders_of(inputs).into_iter();
-        let mut watched: BTreeMap<PathBuf, Option<Stamp>> =
-            folders.map(|f| stamped(f, clock)).collect();
+        let stamp = |f: PathBuf| {
+            let stamp = Stamp::of(&f).ok();
+            (f, stamp)
+        };
+        let mut watched: Watched = folders_of(inputs).into_iter().map(stamp).collect();
         let sub_folders = sub_folders(&roots, inputs, &probed);
         for root in &roots {
-            watch_or_above(root, clock, &mut watched);
+            watch_or_above(root, &mut watched);
             for sub in &sub_folders {
-                watch(root.join(sub), clock, &mut watched);
+                watch(root.join(sub), &mut watched);
             }
         }
+        let mut rivals = before.rivals(inputs, clock);
+        // Where stamps tell nothing, what is there now is all that there is to compare with later.
+        let still = watched
+            .iter()
+            .filter(|(_, s)| s.is_some_and(|s| !s.is_telling()));
+        let still: Vec<Moved<'_>> = still
+            .map(|(folder, _)| Moved {
+                folder,
+                replaced: false,
+            })
+            .collect();
+        if !still.is_empty() {
+            let present: HashSet<_> = inputs.iter().map(|i| (i.stamp.dev, i.stamp.ino)).collect();
+            look_alikes(&roots, inputs, &still, |path, _| {
+                let meta = fs::metadata(&path).ok().filter(|m| m.is_file());
+                if meta.is_some_and(|m| {
+                    let stamp = Stamp::from(&m);
+                    !stamp.is_telling() && !present.contains(&(stamp.dev, stamp.ino))
+                }) {
+                    rivals.push(path);
+                }
+                None::<()>
+            });
+            rivals.sort();
+            rivals.dedup();
+        }
+        let dated = |(f, s): (PathBuf, Option<Stamp>)| (f, s.map(|s| dated(s, clock)));
         let mut search = Search {
-            watched: watched.into_iter().collect(),
+            watched: watched.into_iter().map(dated).collect(),
             roots,
             probed,
             presence: [0; 16],
             mates: [0; 16],
-            rivals: before.rivals(inputs, clock),
+            rivals,
             tests_unknown,
             clock,
         };
@@ -95,7 +124,7 @@ impl Search {
         let mut moved = Vec::new();
         for (folder, before) in &self.watched {
             let now = Stamp::of(folder).ok().map(folder_stamp);
-            if now != *before {
+            if now != *before || now.is_some_and(|now| !now.is_telling()) {
                 let replaced = match (before, &now) {
                     (Some(b), Some(n)) => (b.dev, b.ino) != (n.dev, n.ino),
                     _ => true,
@@ -146,57 +175,29 @@ impl Search {
         present: &[(u64, u64)],
         places: &[PathBuf],
     ) -> Option<PathBuf> {
-        let mut folders: BTreeSet<PathBuf> = self.roots.iter().cloned().collect();
-        folders.extend(folders_of(inputs));
-        let names = included_names(&folders, inputs);
         let present: HashSet<_> = present.iter().collect();
-        // A name is relative: only in these folders, or above them, may it lie below one that moved.
-        let near = |folder: &Path| {
-            moved
-                .iter()
-                .any(|m| m.folder.starts_with(folder) || below(m.folder, folder))
-        };
-        for folder in folders.iter().filter(|f| near(f)) {
-            // Where there is less in it, it takes less than to look for all names.
-            let listed = listing(folder, names.len()).ok().flatten();
-            let may_be = |name: &&PathBuf| match (&listed, name.components().next()) {
-                (Some(listed), Some(Component::Normal(first))) => listed.contains(first),
-                _ => true,
-            };
-            for candidate in names.iter().filter(may_be).map(|n| folder.join(n)) {
-                let mut above = moved
-                    .iter()
-                    .filter(|m| below(m.folder, &candidate))
-                    .peekable();
-                if above.peek().is_none()
-                    || places.iter().any(|p| candidate.starts_with(p))
-                    || self.rivals.contains(&candidate)
-                {
-                    continue;
-                }
-                let Ok(meta) = fs::metadata(&candidate) else {
-                    continue;
-                };
-                let stamp = Stamp::from(&meta);
-                if !meta.is_file() || present.contains(&(stamp.dev, stamp.ino)) {
-                    continue;
-                }
-                // Old files come with a folder that is moved here, or by a symbolic link that is.
-                let parent = folder_of(&candidate);
-                let parent_is_new = !self.watched.iter().any(|(f, _)| *f == parent)
-                    && Stamp::of(&parent).is_ok_and(|p| p.ctime >= self.clock);
-                let link_is_new = fs::symlink_metadata(&candidate)
-                    .is_ok_and(|l| Stamp::from(&l).ctime >= self.clock);
-                if stamp.ctime >= self.clock
-                    || parent_is_new
-                    || link_is_new
-                    || above.any(|m| m.replaced)
-                {
-                    return Some(candidate);
-                }
+        look_alikes(&self.roots, inputs, moved, |candidate, above| {
+            if places.iter().any(|p| candidate.starts_with(p)) || self.rivals.contains(&candidate) {
+                return None;
             }
-        }
-        None
+            let meta = fs::metadata(&candidate).ok()?;
+            let stamp = Stamp::from(&meta);
+            if !meta.is_file() || present.contains(&(stamp.dev, stamp.ino)) {
+                return None;
+            }
+            // Old files come with a folder that is moved here, or by a symbolic link that is.
+            let parent = folder_of(&candidate);
+            let parent_is_new = !self.watched.iter().any(|(f, _)| *f == parent)
+                && Stamp::of(&parent).is_ok_and(|p| p.ctime >= self.clock);
+            let link_is_new =
+                fs::symlink_metadata(&candidate).is_ok_and(|l| Stamp::from(&l).ctime >= self.clock);
+            let is_new = stamp.ctime >= self.clock
+                || !stamp.is_telling()
+                || parent_is_new
+                || link_is_new
+                || above.iter().any(|m| m.replaced);
+            is_new.then_some(candidate)
+        })
     }
 
     /// Digest of the files below `places` (by number and name) that bear an included name, lie on the search path, and weren't read.
@@ -251,6 +252,46 @@ impl Search {
             .flat_map(|n| roots.iter().map(move |r| r.join(OsStr::from_bytes(n))))
             .find(|p| may_exist(p))
     }
+}
+
+/// Looks at every path on the search path by which an included name could be found, as far as it lies below folders that
+/// `moved`: `look` gets it with those, and ends it all with what it gives.
+fn look_alikes<T>(
+    roots: &[PathBuf],
+    inputs: &[Input],
+    moved: &[Moved<'_>],
+    mut look: impl FnMut(PathBuf, &[&Moved<'_>]) -> Option<T>,
+) -> Option<T> {
+    let mut folders: BTreeSet<PathBuf> = roots.iter().cloned().collect();
+    folders.extend(folders_of(inputs));
+    let names = included_names(&folders, inputs);
+    // A name is relative: only in these folders, or above them, may it lie below one that moved.
+    let near = |folder: &Path| {
+        moved
+            .iter()
+            .any(|m| m.folder.starts_with(folder) || below(m.folder, folder))
+    };
+    for folder in folders.iter().filter(|f| near(f)) {
+        // Where there is less in it, it takes less than to look for all names.
+        let listed = listing(folder, names.len()).ok().flatten();
+        let may_be = |name: &&PathBuf| match (&listed, name.components().next()) {
+            (Some(listed), Some(Component::Normal(first))) => listed.contains(first),
+            _ => true,
+        };
+        for candidate in names.iter().filter(may_be).map(|n| folder.join(n)) {
+            let above: Vec<_> = moved
+                .iter()
+                .filter(|m| below(m.folder, &candidate))
+                .collect();
+            if above.is_empty() {
+                continue;
+            }
+            if let Some(found) = look(candidate, &above) {
+                return Some(found);
+            }
+        }
+    }
+    None
 }
 
 /// What lay in some folders at one time.
@@ -392,6 +433,7 @@ fn stamped(folder: PathBuf, clock: i64) -> (PathBuf, Option<Stamp>) {
     (folder, stamp)
 }
 
+/// [`folder_stamp`], without times if they are too new.
 fn dated(stamp: Stamp, clock: i64) -> Stamp {
     match stamp.older_than(clock) {
         true => folder_stamp(stamp),
@@ -403,13 +445,16 @@ fn dated(stamp: Stamp, clock: i64) -> Stamp {
     }
 }
 
+/// Folders to watch, and what they are.
+type Watched = BTreeMap<PathBuf, Option<Stamp>>;
+
 /// Watches `folder` if it is one, for all that can be seen: one that can't be looked at now may come to light. Says whether.
-fn watch(folder: PathBuf, clock: i64, watched: &mut BTreeMap<PathBuf, Option<Stamp>>) -> bool {
+fn watch(folder: PathBuf, watched: &mut Watched) -> bool {
     if watched.contains_key(&folder) {
         return true;
     }
     let stamp = match fs::metadata(&folder) {
-        Ok(meta) if meta.is_dir() => Some(dated(Stamp::from(&meta), clock)),
+        Ok(meta) if meta.is_dir() => Some(Stamp::from(&meta)),
         Ok(_) => return false,
         Err(e) if says_missing(&e) => return false,
         Err(_) => None,
@@ -427,14 +472,15 @@ pub fn settled_clock() -> i64 {
 }
 
 /// Watches `root`, or the nearest folder above it that exists: there `root` would appear.
-fn watch_or_above(root: &Path, clock: i64, watched: &mut BTreeMap<PathBuf, Option<Stamp>>) {
+fn watch_or_above(root: &Path, watched: &mut Watched) {
     let mut at = root;
-    while !watch(at.to_owned(), clock, watched) {
+    while !watch(at.to_owned(), watched) {
         match at.parent() {
             Some(p) if !p.as_os_str().is_empty() => at = p,
             _ => {
                 let top = PathBuf::from(if root.is_absolute() { "/" } else { "." });
-                watched.extend([stamped(top, clock)]);
+                let stamp = Stamp::of(&top).ok();
+                watched.insert(top, stamp);
                 return;
             }
         }

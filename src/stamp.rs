@@ -3,6 +3,8 @@
 //! The times are nanoseconds since the epoch. A stamp that is equal proves nothing if the file changed within the tick of the
 //! file-system clock in which the stamp was taken (4 ms at HZ=250): whoever keeps one compares its `ctime` with the clock
 //! ([`Stamp::older_than`]) first.
+//!
+//! Nor does one of an image prove anything: see [`Stamp::is_telling`].
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -45,6 +47,14 @@ impl Stamp {
     /// to a day in the future; that changes `ctime`.
     pub fn older_than(&self, clock: i64) -> bool {
         self.ctime < clock
+    }
+
+    /// Whether an equal stamp means equal content at all: the `ctime` has a fraction of a second. Images (squashfs, ISO 9660, EROFS with
+    /// fixed times) have whole seconds, the same ones in each image of a reproducible build; if another is mounted in the place
+    /// of one, its files have the same device, inodes, sizes and times. What changes on a disk within a second that it counts
+    /// in is no better. There, contents are compared.
+    pub fn is_telling(&self) -> bool {
+        self.ctime % 1_000_000_000 != 0
     }
 
     /// The same file with the same content, as far as a rename or a hard link, which touch only `ctime`, let one tell.

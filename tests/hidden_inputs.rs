@@ -11,6 +11,8 @@ mod around;
 mod contents;
 #[path = "hidden_inputs/environments.rs"]
 mod environments;
+#[path = "hidden_inputs/images.rs"]
+mod images;
 #[path = "hidden_inputs/objects.rs"]
 mod objects;
 #[path = "hidden_inputs/racing.rs"]

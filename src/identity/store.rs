@@ -133,6 +133,10 @@ pub(super) fn decode(body: Vec<u8>, key: &[u8; 32], question: &Question<'_>) -> 
         if Stamp::of(file.path).ok()? != file.stamp {
             return None;
         }
+        // 30 MB of cc1 at every call, but only where nothing else tells.
+        if !file.stamp.is_telling() && super::facts::hash(file.path)? != file.content? {
+            return None;
+        }
     }
     for _ in 0..rest.u16()? {
         if fs::metadata(rest.path()?).is_ok() {
@@ -487,7 +491,7 @@ impl<'a> Reader<'a> {
             ctime: self.u64()? as i64,
         };
         let content = if self.byte()? == 1 {
-            Some(self.take(32)?)
+            Some(self.array()?)
         } else {
             None
         };
@@ -495,7 +499,7 @@ impl<'a> Reader<'a> {
             role,
             path: self.path()?,
             stamp,
-            script: content.is_some(),
+            content,
         })
     }
 }
