@@ -45,7 +45,7 @@ impl Input {
     /// Compares with the file as it is now: one stat, and a read only if that differs, or tells nothing.
     pub fn standing(&self, buffer: &mut Vec<u8>) -> Standing {
         match Stamp::of(&self.path) {
-            Ok(stamp) if stamp == self.stamp && stamp.is_telling() => return Standing::Same,
+            Ok(stamp) if stamp == self.stamp && stamp.tells(&self.path) => return Standing::Same,
             Ok(stamp) if stamp.size != self.stamp.size => {
                 return Standing::Dirty(Dirty::InputChanged(self.path.clone()));
             }
@@ -104,7 +104,7 @@ pub fn collect(
     for path in paths {
         if path != source
             && let Ok(stamp) = Stamp::of(path)
-            && stamp.is_telling()
+            && stamp.tells(path)
             && stamp.older_than(limit(&stamp, clock, dev))
             && let Some(hash) = known.find(path, &stamp)
         {
@@ -130,7 +130,7 @@ pub fn collect(
             ));
         }
         let (found, hash) = (scanner.scan(content), hash(content));
-        if settled && stamp.is_telling() && found == Findings::default() {
+        if settled && stamp.tells(path) && found == Findings::default() {
             known.keep(path, &stamp, &hash);
         }
         collected.merge(found, path);

@@ -76,7 +76,7 @@ impl Search {
         // Where stamps tell nothing, what is there now is all that there is to compare with later.
         let still = watched
             .iter()
-            .filter(|(_, s)| s.is_some_and(|s| !s.is_telling()));
+            .filter(|(folder, s)| s.is_some_and(|s| !s.tells(folder)));
         let still: Vec<Moved<'_>> = still
             .map(|(folder, _)| Moved {
                 folder,
@@ -89,7 +89,7 @@ impl Search {
                 let meta = fs::metadata(&path).ok().filter(|m| m.is_file());
                 if meta.is_some_and(|m| {
                     let stamp = Stamp::from(&m);
-                    !stamp.is_telling() && !present.contains(&(stamp.dev, stamp.ino))
+                    !stamp.tells(&path) && !present.contains(&(stamp.dev, stamp.ino))
                 }) {
                     rivals.push(path);
                 }
@@ -124,7 +124,7 @@ impl Search {
         let mut moved = Vec::new();
         for (folder, before) in &self.watched {
             let now = Stamp::of(folder).ok().map(folder_stamp);
-            if now != *before || now.is_some_and(|now| !now.is_telling()) {
+            if now != *before || now.is_some_and(|now| !now.tells(folder)) {
                 let replaced = match (before, &now) {
                     (Some(b), Some(n)) => (b.dev, b.ino) != (n.dev, n.ino),
                     _ => true,
@@ -192,7 +192,7 @@ impl Search {
             let link_is_new =
                 fs::symlink_metadata(&candidate).is_ok_and(|l| Stamp::from(&l).ctime >= self.clock);
             let is_new = stamp.ctime >= self.clock
-                || !stamp.is_telling()
+                || !stamp.tells(&candidate)
                 || parent_is_new
                 || link_is_new
                 || above.iter().any(|m| m.replaced);

@@ -4,12 +4,15 @@
 //! file-system clock in which the stamp was taken (4 ms at HZ=250): whoever keeps one compares its `ctime` with the clock
 //! ([`Stamp::older_than`]) first.
 //!
-//! Nor does one of an image prove anything: see [`Stamp::is_telling`].
+//! Nor does one of an image prove anything: see [`Stamp::tells`].
 
+use std::ffi::CString;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Mutex;
 
 /// Device, inode, size and times of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -49,18 +52,44 @@ impl Stamp {
         self.ctime < clock
     }
 
-    /// Whether an equal stamp means equal content at all: the `ctime` has a fraction of a second. Images (squashfs, ISO 9660, EROFS with
-    /// fixed times) have whole seconds, the same ones in each image of a reproducible build; if another is mounted in the place
-    /// of one, its files have the same device, inodes, sizes and times. What changes on a disk within a second that it counts
-    /// in is no better. There, contents are compared.
-    pub fn is_telling(&self) -> bool {
-        self.ctime % 1_000_000_000 != 0
+    /// Whether an equal stamp of `path` means equal content at all. Images (squashfs, ISO 9660, EROFS with fixed times) have whole
+    /// seconds, the same ones in each image of a reproducible build; if another is mounted in the place of one, its files have the
+    /// same device, inodes, sizes and times. So a `ctime` in whole seconds tells nothing on a file system that is mounted
+    /// read-only, nor one from before any disk in use (0, 1 and 1980 are what such builds set). There, contents are compared.
+    pub fn tells(&self, path: &Path) -> bool {
+        const SECOND: i64 = 1_000_000_000;
+        /// 2001-09-09, seconds since the epoch.
+        const OLDEST: i64 = 1_000_000_000;
+        if self.ctime % SECOND != 0 {
+            return true;
+        }
+        self.ctime > OLDEST * SECOND && !is_read_only(self.dev, path)
     }
 
     /// The same file with the same content, as far as a rename or a hard link, which touch only `ctime`, let one tell.
     pub fn same_content(&self, other: &Stamp) -> bool {
         self.ino == other.ino && self.size == other.size && self.mtime == other.mtime
     }
+}
+
+/// Whether the file system of `path`, device `dev`, is mounted read-only, or may be. It is asked once.
+fn is_read_only(dev: u64, path: &Path) -> bool {
+    static KNOWN: Mutex<Vec<(u64, bool)>> = Mutex::new(Vec::new());
+    let Ok(mut known) = KNOWN.lock() else {
+        return true;
+    };
+    if let Some((_, answer)) = known.iter().find(|(d, _)| *d == dev) {
+        return *answer;
+    }
+    let answer = CString::new(path.as_os_str().as_bytes()).map_or(true, |path| {
+        // SAFETY: an all-zero statvfs is valid, `path` is NUL-terminated, and both outlive the call.
+        unsafe {
+            let mut about: libc::statvfs = std::mem::zeroed();
+            libc::statvfs(path.as_ptr(), &raw mut about) != 0 || about.f_flag & libc::ST_RDONLY != 0
+        }
+    });
+    known.push((dev, answer));
+    answer
 }
 
 /// Whether an error says that there is nothing at a path. Any other leaves it open.

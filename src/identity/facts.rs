@@ -372,7 +372,7 @@ impl Inquiry<'_> {
         if let Some(at) = self.facts.files.iter().position(|file| file.path == path) {
             return Some(at);
         }
-        let content = if role == Role::Settings || !stamp.is_telling() {
+        let content = if role == Role::Settings || !stamp.tells(path) {
             hash(path)
         } else {
             None
