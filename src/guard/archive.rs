@@ -63,11 +63,10 @@ pub fn archive(session: &Session<'_>, command: &Archive) -> anyhow::Result<Done>
         true => Target::of(command.path(), false),
         false => Target::behind_links(command.path()),
     };
-    let target = match target {
-        Ok(target) => target,
-        Err(why) => return Ok(Done::AsWritten(why)),
-    };
-    let in_place = command.in_place.or_else(|| stays(&target));
+    let in_place = command.in_place.or_else(|| match &target {
+        Ok(target) => stays(target),
+        Err(_) => None,
+    });
     let members = command.members.iter().map(|at| {
         let named = match in_place {
             None => Named::By(Slot::word(*at, None)),
@@ -75,11 +74,15 @@ pub fn archive(session: &Session<'_>, command: &Archive) -> anyhow::Result<Done>
         };
         (named, PathBuf::from(&command.words.args[*at]))
     });
-    let taken = Taken {
+    let mut taken = Taken {
         session,
         output: command.path(),
         verb: "archive",
         inputs: guarded(members)?,
+    };
+    let target = match target {
+        Ok(target) => target,
+        Err(why) => return Ok(Done::AsWritten(taken.as_it_is(why)?)),
     };
     let job = match in_place {
         None => Job::Staged(command),
@@ -168,7 +171,7 @@ impl<'a> Changing<'a> {
         session: &'a Session<'a>,
         job: Job<'a>,
         target: Target,
-        taken: Taken<'a>,
+        mut taken: Taken<'a>,
         began: Instant,
     ) -> anyhow::Result<Result<Changing<'a>, String>> {
         let state = match Folder::create(&target.dir) {
@@ -179,7 +182,8 @@ impl<'a> Changing<'a> {
             Err(Distrust::Unmade(path, e) | Distrust::Io(path, e))
                 if lasting(&e) || e.kind() == io::ErrorKind::NotFound =>
             {
-                return Ok(Err(format!("cannot create `{}`: {e}", path.display())));
+                let why = format!("cannot create `{}`: {e}", path.display());
+                return Ok(Err(taken.as_it_is(why)?));
             }
             Err(Distrust::Unmade(path, e) | Distrust::Io(path, e)) => {
                 return Err(cannot("create", &path)(e));
@@ -282,7 +286,7 @@ impl<'a> Changing<'a> {
             };
             let (outcome, stdout) = match self.run_on(&copy, command, words, instead, &scratch)? {
                 Ok(ran) => ran,
-                Err(why) => return Ok(Err(Done::AsWritten(why))),
+                Err(why) => return Ok(Err(Done::AsWritten(self.taken.as_it_is(why)?))),
             };
             if signals::caught().is_some() {
                 return Ok(Err(interrupted()));

@@ -43,15 +43,15 @@ const MOST_RUNS: usize = 10;
 /// The link is ambiguous, a variant it must take is lost, or its output can't be published.
 pub fn link(session: &Session<'_>, command: &Link) -> anyhow::Result<Done> {
     let began = Instant::now();
-    let target = match Target::of(&command.output, true) {
-        Ok(target) => target,
-        Err(why) => return Ok(Done::AsWritten(why)),
-    };
-    let taken = Taken {
+    let mut taken = Taken {
         session,
         output: &command.output,
         verb: "link",
         inputs: guarded(named_inputs(session, command))?,
+    };
+    let target = match Target::of(&command.output, true) {
+        Ok(target) => target,
+        Err(why) => return Ok(Done::AsWritten(taken.as_it_is(why)?)),
     };
     if taken.is_empty() && !stages(command, &target) {
         return Ok(Done::AsWritten(
@@ -167,7 +167,7 @@ impl Linking<'_> {
             let started = Instant::now();
             let run = match self.link_once(&scratch, attempt, staged, &instead)? {
                 Ok(ran) => ran,
-                Err(why) => return Ok(Done::AsWritten(why)),
+                Err(why) => return Ok(Done::AsWritten(self.taken.as_it_is(why)?)),
             };
             compiler += started.elapsed().as_nanos() as u64;
             if let Some(signal) = signals::caught() {

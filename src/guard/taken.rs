@@ -283,6 +283,25 @@ impl Taken<'_> {
         Ok(choices)
     }
 
+    /// Gives `why` back if the command takes what it should as it is written, too.
+    ///
+    /// # Errors
+    /// As [`Taken::choose`]; or an input's path holds another builder's variant.
+    pub(super) fn as_it_is(&mut self, why: String) -> anyhow::Result<String> {
+        let choices = self.choose()?;
+        for (guarded, choice) in self.inputs.iter().zip(&choices) {
+            if matches!(choice, Choice::Kept(..)) {
+                bail!(
+                    "cannot {} `{}`: `{}` holds another build's variant, and no other file can stand in for it: {why}; build one after the other, or give the object a path of its own in each",
+                    self.verb,
+                    self.output.display(),
+                    guarded.path.display()
+                );
+            }
+        }
+        Ok(why)
+    }
+
     fn weigh(&self) -> Vec<Verdict> {
         let claims: Vec<Vec<Claim>> = self
             .inputs
