@@ -226,6 +226,9 @@ impl Scan<'_> {
         // A piece of `-Wl,` that names the output is the value of an option we don't know.
         self.link_inputs
             .retain(|input| !same_spelling(input.path.as_os_str(), &output));
+        // The name that `Path` gives `x.c/.` is another word to the driver.
+        self.link_inputs
+            .retain(|input| !is_folder(input.path.as_os_str().as_bytes()));
         if self.several_outputs {
             self.in_place.get_or_insert(Reason::SeveralOutputs);
         }
@@ -271,6 +274,11 @@ impl Scan<'_> {
 /// Whether a path names no regular file by its mere spelling.
 fn is_special(path: &[u8]) -> bool {
     path.starts_with(b"/dev/") || path.starts_with(b"/proc/")
+}
+
+/// Whether a path names no file, but a folder, by its mere spelling.
+fn is_folder(path: &[u8]) -> bool {
+    matches!(path.rsplit(|b| *b == b'/').next(), Some(b"" | b"." | b".."))
 }
 
 /// Whether two spellings are the same path for sure; others may still lead to the same file.
