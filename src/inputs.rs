@@ -102,10 +102,11 @@ pub fn collect(
     collected.merge(scanner.scan(words), Path::new("the command line"));
     let mut buffer = Vec::new();
     for path in paths {
+        let settled = |stamp: &Stamp| stamp.older_than(limit(stamp, clock, dev));
         if path != source
             && let Ok(stamp) = Stamp::of(path)
             && stamp.tells(path)
-            && stamp.older_than(limit(&stamp, clock, dev))
+            && settled(&stamp)
             && let Some(hash) = known.find(path, &stamp)
         {
             collected.inputs.push(Input {
@@ -122,15 +123,14 @@ pub fn collect(
                 continue;
             }
         };
-        let settled = stamp.older_than(limit(&stamp, clock, dev));
-        if !settled {
+        if !settled(&stamp) {
             collected.refuse(format!(
                 "input `{}` was modified while it was compiled, or may have been",
                 path.display()
             ));
         }
         let (found, hash) = (scanner.scan(content), hash(content));
-        if settled && stamp.tells(path) && found == Findings::default() {
+        if settled(&stamp) && stamp.tells(path) && found == Findings::default() {
             known.keep(path, &stamp, &hash);
         }
         collected.merge(found, path);

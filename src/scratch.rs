@@ -161,8 +161,7 @@ pub fn sweep(parent: &Path, prefix: &str) {
         else {
             continue;
         };
-        // SAFETY: geteuid has no preconditions and cannot fail.
-        let euid = unsafe { libc::geteuid() };
+        let euid = state::user();
         let stray = handle.metadata().is_ok_and(|m| {
             m.uid() == euid && (!owner_lives(&name, prefix) || older_than_a_minute(&m))
         });

@@ -60,11 +60,7 @@ impl Search {
         clock: i64,
         before: &Listings,
     ) -> Search {
-        let stamp = |f: PathBuf| {
-            let stamp = Stamp::of(&f).ok();
-            (f, stamp)
-        };
-        let mut watched: Watched = folders_of(inputs).into_iter().map(stamp).collect();
+        let mut watched: Watched = folders_of(inputs).into_iter().map(stamped).collect();
         let sub_folders = sub_folders(&roots, inputs, &probed);
         for root in &roots {
             watch_or_above(root, &mut watched);
@@ -73,31 +69,9 @@ impl Search {
             }
         }
         let mut rivals = before.rivals(inputs, clock);
-        // Where stamps tell nothing, what is there now is all that there is to compare with later.
-        let still = watched
-            .iter()
-            .filter(|(folder, s)| s.is_some_and(|s| !s.tells(folder)));
-        let still: Vec<Moved<'_>> = still
-            .map(|(folder, _)| Moved {
-                folder,
-                replaced: false,
-            })
-            .collect();
-        if !still.is_empty() {
-            let present: HashSet<_> = inputs.iter().map(|i| (i.stamp.dev, i.stamp.ino)).collect();
-            look_alikes(&roots, inputs, &still, |path, _| {
-                let meta = fs::metadata(&path).ok().filter(|m| m.is_file());
-                if meta.is_some_and(|m| {
-                    let stamp = Stamp::from(&m);
-                    !stamp.tells(&path) && !present.contains(&(stamp.dev, stamp.ino))
-                }) {
-                    rivals.push(path);
-                }
-                None::<()>
-            });
-            rivals.sort();
-            rivals.dedup();
-        }
+        rivals.extend(untold_rivals(&roots, inputs, &watched));
+        rivals.sort();
+        rivals.dedup();
         let dated = |(f, s): (PathBuf, Option<Stamp>)| (f, s.map(|s| dated(s, clock)));
         let mut search = Search {
             watched: watched.into_iter().map(dated).collect(),
@@ -158,7 +132,8 @@ impl Search {
             .iter()
             .map(|(f, s)| {
                 if moved.iter().any(|m| m.folder == f) {
-                    stamped(f.clone(), settled)
+                    let (folder, stamp) = stamped(f.clone());
+                    (folder, stamp.map(|s| dated(s, settled)))
                 } else {
                     (f.clone(), *s)
                 }
@@ -252,6 +227,34 @@ impl Search {
             .flat_map(|n| roots.iter().map(move |r| r.join(OsStr::from_bytes(n))))
             .find(|p| may_exist(p))
     }
+}
+
+/// What lies below watched folders whose stamps tell nothing, bears an included name and wasn't read: what is there now is all that
+/// there is to compare with later.
+fn untold_rivals(roots: &[PathBuf], inputs: &[Input], watched: &Watched) -> Vec<PathBuf> {
+    let untold = watched
+        .iter()
+        .filter(|(folder, stamp)| stamp.is_some_and(|stamp| !stamp.tells(folder)));
+    let folders: Vec<Moved<'_>> = untold
+        .map(|(folder, _)| Moved {
+            folder,
+            replaced: false,
+        })
+        .collect();
+    let mut rivals = Vec::new();
+    if folders.is_empty() {
+        return rivals;
+    }
+    let present: HashSet<_> = inputs.iter().map(|i| (i.stamp.dev, i.stamp.ino)).collect();
+    look_alikes(roots, inputs, &folders, |path, _| {
+        let meta = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        let stamp = Stamp::from(&meta);
+        if !stamp.tells(&path) && !present.contains(&(stamp.dev, stamp.ino)) {
+            rivals.push(path);
+        }
+        None::<()>
+    });
+    rivals
 }
 
 /// Looks at every path on the search path by which an included name could be found, as far as it lies below folders that
@@ -427,13 +430,13 @@ fn folder_stamp(stamp: Stamp) -> Stamp {
     Stamp { size: 0, ..stamp }
 }
 
-/// The folder with its stamp; without times, which no folder has, if they are too new to tell a further change.
-fn stamped(folder: PathBuf, clock: i64) -> (PathBuf, Option<Stamp>) {
-    let stamp = Stamp::of(&folder).ok().map(|s| dated(s, clock));
+/// The folder with its stamp.
+fn stamped(folder: PathBuf) -> (PathBuf, Option<Stamp>) {
+    let stamp = Stamp::of(&folder).ok();
     (folder, stamp)
 }
 
-/// [`folder_stamp`], without times if they are too new.
+/// [`folder_stamp`]; without times, which no folder has, if they are too new to tell a further change.
 fn dated(stamp: Stamp, clock: i64) -> Stamp {
     match stamp.older_than(clock) {
         true => folder_stamp(stamp),
@@ -479,8 +482,7 @@ fn watch_or_above(root: &Path, watched: &mut Watched) {
             Some(p) if !p.as_os_str().is_empty() => at = p,
             _ => {
                 let top = PathBuf::from(if root.is_absolute() { "/" } else { "." });
-                let stamp = Stamp::of(&top).ok();
-                watched.insert(top, stamp);
+                watched.extend([stamped(top)]);
                 return;
             }
         }

@@ -86,8 +86,7 @@ impl Folder {
         if !meta.is_dir() {
             return Err(Distrust::NotAFolder(path));
         }
-        // SAFETY: geteuid has no preconditions and cannot fail.
-        let euid = unsafe { libc::geteuid() };
+        let euid = user();
         if meta.uid() != euid {
             return Err(Distrust::Foreign(path, meta.uid()));
         }
@@ -263,6 +262,17 @@ pub fn in_dir(dir: &Path, name: &OsStr) -> PathBuf {
 fn has_room_for(path: &Path) -> bool {
     let around = path.parent().filter(|p| !p.as_os_str().is_empty());
     around.unwrap_or(Path::new(".")).is_dir()
+}
+
+/// Who we are, as far as files count.
+pub fn user() -> u32 {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Whether a file or folder is ours, and nobody else may do with it what the bits `others` of its mode allow.
+pub fn is_ours(meta: &fs::Metadata, others: u32) -> bool {
+    meta.uid() == user() && meta.mode() & others == 0
 }
 
 /// Makes a folder of mode 0700, whatever the umask.

@@ -223,12 +223,12 @@ impl Scan<'_> {
         if let Some(same) = paths.find(|path| same_spelling(path, &output)) {
             return Err(Reason::OutputIsInput(same.to_owned()));
         }
-        // A piece of `-Wl,` that names the output is the value of an option we don't know.
-        self.link_inputs
-            .retain(|input| !same_spelling(input.path.as_os_str(), &output));
-        // The name that `Path` gives `x.c/.` is another word to the driver.
-        self.link_inputs
-            .retain(|input| !is_folder(input.path.as_os_str().as_bytes()));
+        // A piece of `-Wl,` that names the output is the value of an option we don't know; the name that `Path` gives `x.c/.` is
+        // another word to the driver.
+        self.link_inputs.retain(|input| {
+            let path = input.path.as_os_str();
+            !same_spelling(path, &output) && !is_folder(path.as_bytes())
+        });
         if self.several_outputs {
             self.in_place.get_or_insert(Reason::SeveralOutputs);
         }

@@ -42,7 +42,7 @@ use crate::request::{self, Key, Variant};
 use crate::scratch::{self, Scratch};
 use crate::signals;
 use crate::stamp::Stamp;
-use crate::state::{Distrust, Folder, ObjectState};
+use crate::state::{Distrust, Folder, ObjectState, user};
 use base::Base;
 pub use script::archive_script;
 
@@ -63,10 +63,8 @@ pub fn archive(session: &Session<'_>, command: &Archive) -> anyhow::Result<Done>
         true => Target::of(command.path(), false),
         false => Target::behind_links(command.path()),
     };
-    let in_place = command.in_place.or_else(|| match &target {
-        Ok(target) => stays(target),
-        Err(_) => None,
-    });
+    let stays = || target.as_ref().ok().and_then(stays);
+    let in_place = command.in_place.or_else(stays);
     let members = command.members.iter().map(|at| {
         let named = match in_place {
             None => Named::By(Slot::word(*at, None)),
@@ -130,8 +128,7 @@ fn stays(target: &Target) -> Option<&'static str> {
 }
 
 fn foreign(path: &Path) -> bool {
-    // SAFETY: geteuid has no preconditions and cannot fail.
-    let euid = unsafe { libc::geteuid() };
+    let euid = user();
     fs::metadata(path).is_ok_and(|m| m.uid() != euid)
 }
 

@@ -29,7 +29,7 @@ use crate::record::Record;
 use crate::request::Variant;
 use crate::scratch::Scratch;
 use crate::search::settled_clock;
-use crate::stamp::Stamp;
+use crate::stamp::{Stamp, says_missing};
 use crate::state::{Distrust, Folder, ObjectState};
 
 /// How a command names one of its inputs.
@@ -172,11 +172,9 @@ fn look_at(paths: Vec<(Named, PathBuf)>) -> anyhow::Result<Vec<Guarded>> {
 
 /// `None` for what isn't there, or can't be: a name too long for its state, a link in a circle.
 fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
-    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
     match found {
         Ok(found) => Ok(Some(found)),
-        Err(e) if matches!(e.kind(), NotFound | NotADirectory | InvalidFilename) => Ok(None),
-        Err(e) if e.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        Err(e) if says_missing(&e) || e.raw_os_error() == Some(libc::ELOOP) => Ok(None),
         Err(e) => Err(e),
     }
 }
@@ -291,12 +289,7 @@ impl Taken<'_> {
         let choices = self.choose()?;
         for (guarded, choice) in self.inputs.iter().zip(&choices) {
             if matches!(choice, Choice::Kept(..)) {
-                bail!(
-                    "cannot {} `{}`: `{}` holds another build's variant, and no other file can stand in for it: {why}; build one after the other, or give the object a path of its own in each",
-                    self.verb,
-                    self.output.display(),
-                    guarded.path.display()
-                );
+                bail!(self.fixed(guarded, &why));
             }
         }
         Ok(why)
@@ -406,9 +399,7 @@ impl Taken<'_> {
             );
         }
         if let Named::Fixed(why) = &guarded.named {
-            bail!(
-                "cannot {verb} `{output}`: `{path}` holds another build's variant, and no other file can stand in for it: {why}; build one after the other, or give the object a path of its own in each"
-            );
+            bail!(self.fixed(guarded, why));
         }
         Ok(Choice::Kept(variant, kept))
     }
@@ -503,6 +494,16 @@ impl Taken<'_> {
                 .map_err(cannot("lock", &g.state.publish_lock()))?;
             g.refresh()
         })
+    }
+
+    /// The message for an input that must be taken from its path, which holds another variant.
+    fn fixed(&self, guarded: &Guarded, why: &str) -> String {
+        format!(
+            "cannot {} `{}`: `{}` holds another build's variant, and no other file can stand in for it: {why}; build one after the other, or give the object a path of its own in each",
+            self.verb,
+            self.output.display(),
+            guarded.path.display()
+        )
     }
 
     /// The message of promise 3: the object, its variants, who made them, what to do.
@@ -627,7 +628,6 @@ impl Guarded {
     }
 
     /// Whether the path, or what was published at it, isn't as it was.
-    /// Whether anything was published at the path since it was looked at.
     fn moved(&self) -> bool {
         let now = Stamp::of(&self.path).ok();
         // A file that another is renamed over, that is linked to come back, or that is written to, gets another `ctime`, which

@@ -39,6 +39,7 @@ use super::{Identity, Kind, Question, Role, Tool};
 use crate::compiler::{each_on_path, executable};
 use crate::scratch;
 use crate::stamp::Stamp;
+use crate::state::is_ours;
 
 const MAGIC: &[u8] = b"objguard compiler 1\n";
 
@@ -183,8 +184,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
         .open(path)
         .ok()?;
     let meta = file.metadata().ok()?;
-    let ours = meta.uid() == user() && meta.mode() & 0o022 == 0;
-    if !meta.is_file() || !ours || meta.len() > LONGEST {
+    if !meta.is_file() || !is_ours(&meta, 0o022) || meta.len() > LONGEST {
         return None;
     }
     let mut body = vec![0; meta.len() as usize];
@@ -258,13 +258,7 @@ fn prepare(dir: &CacheDir) -> io::Result<()> {
 
 /// Whether `path` is a folder of ours in which nobody else may write (`others`: their bits of the mode).
 fn ours(path: &Path, others: u32) -> bool {
-    fs::metadata(path)
-        .is_ok_and(|meta| meta.is_dir() && meta.uid() == user() && meta.mode() & others == 0)
-}
-
-fn user() -> u32 {
-    // SAFETY: geteuid has no preconditions and cannot fail.
-    unsafe { libc::geteuid() }
+    fs::metadata(path).is_ok_and(|meta| meta.is_dir() && is_ours(&meta, others))
 }
 
 /// Removes the older half when there are too many, and what killed runs left behind.

@@ -23,6 +23,7 @@ use super::InputHash;
 use crate::identity::CacheDir;
 use crate::scan;
 use crate::stamp::Stamp;
+use crate::state::is_ours;
 
 /// Of a megabyte in all.
 const BUCKETS: u64 = 4096;
@@ -103,10 +104,8 @@ fn table(dir: &CacheDir) -> Option<File> {
         .open(dir.prepared()?.join(NAME))
         .ok()?;
     let meta = file.metadata().ok()?;
-    // SAFETY: geteuid has no preconditions and cannot fail.
-    let ours = meta.uid() == unsafe { libc::geteuid() } && meta.mode() & 0o022 == 0;
     // Under another name, too, it may be anything.
-    (meta.is_file() && ours && meta.nlink() == 1).then_some(file)
+    (meta.is_file() && is_ours(&meta, 0o022) && meta.nlink() == 1).then_some(file)
 }
 
 /// Where the bucket of a key begins.

@@ -294,6 +294,9 @@ fn compile_is_sound(compile: &Compile) {
         let among = |at: &usize| compile.depfile_words.contains(at);
         assert!(request.words.iter().all(among));
     }
+    // An empty one is the user's, as a value of an option.
+    let empty = OsStr::new("");
+    assert!(!compile.flag_words().contains(&empty) || args.iter().any(|word| word == empty));
 }
 
 /// A planned compile differs from the user's in the words that must, and means the same.
