@@ -21,14 +21,21 @@ pub fn prerequisites(text: &[u8]) -> Option<Vec<PathBuf>> {
             Word::Name(_) => {}
         }
     }
-    let mut seen = std::collections::HashSet::new();
     let mut names = Vec::new();
     while let Some(Word::Name(name)) = words.next() {
-        if seen.insert(name.clone()) {
-            names.push(PathBuf::from(OsString::from_vec(name)));
-        }
+        names.push(name);
     }
-    Some(names)
+    let mut seen = std::collections::HashSet::with_capacity(names.len());
+    let new: Vec<bool> = names
+        .iter()
+        .map(|name| seen.insert(name.as_slice()))
+        .collect();
+    let names = names.into_iter().zip(new).filter(|(_, new)| *new);
+    Some(
+        names
+            .map(|(name, _)| OsString::from_vec(name).into())
+            .collect(),
+    )
 }
 
 enum Word {
@@ -94,9 +101,16 @@ impl Words<'_> {
                         }
                     }
                 }
-                other => {
-                    name.push(other);
-                    self.at += 1;
+                _ => {
+                    // All that needs no look, at once: `$` and a backslash at the front of the rest do.
+                    let rest = &self.text[self.at..];
+                    let special = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b'$' | b'\\');
+                    let run = rest[1..]
+                        .iter()
+                        .position(special)
+                        .map_or(rest.len(), |n| n + 1);
+                    name.extend_from_slice(&rest[..run]);
+                    self.at += run;
                 }
             }
         }

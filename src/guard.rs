@@ -156,6 +156,9 @@ impl Target {
             Err(_) => None,
         };
         let name = path.file_name().ok_or("the output has no name")?.to_owned();
+        if crate::scratch::is_reserved(&name) {
+            return Err("the output has a name of objguard's own".into());
+        }
         let dir = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(Target {
             path,
@@ -182,7 +185,7 @@ impl Target {
 
     /// Whether paths of scratch and state, which are longer than the output's, still fit into what the system takes.
     pub fn has_room(&self) -> bool {
-        // `<dir>/.objguard/<name>/v-<variant>/<name>` and `<dir>/.objguard/tmp/<id>/o/<name>`, with something to spare.
+        // `<dir>/.objguard/<name>/v-<variant>/<name>` and `<dir>/.objguard/tmp/<id>/<name>`, with something to spare.
         let longest = self.dir.as_os_str().len() + 2 * self.name.len() + 100;
         longest < libc::PATH_MAX as usize
     }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dirty::Dirty;
 use crate::scan::{Findings, Scanner};
+use crate::spelling::same;
 use crate::stamp::Stamp;
 use known::Known;
 
@@ -87,7 +88,7 @@ const OTHER_CLOCK_MARGIN: i64 = 2_000_000_000;
 ///
 /// `clock` is the file-system clock (ns) of device `dev` when the compile began.
 pub fn collect(
-    paths: &[PathBuf],
+    paths: Vec<PathBuf>,
     source: &Path,
     words: &[u8],
     clock: i64,
@@ -100,23 +101,21 @@ pub fn collect(
         ..Collected::default()
     };
     collected.merge(scanner.scan(words), Path::new("the command line"));
+    let settled = |stamp: &Stamp| stamp.older_than(limit(stamp, clock, dev));
+    let look = |path: &PathBuf| {
+        // The text of the source is wanted, too.
+        let stamp = (!same(path, source)).then(|| Stamp::of(path).ok())??;
+        (stamp.tells(path) && settled(&stamp)).then_some(stamp)
+    };
+    let stamps: Vec<_> = paths.iter().map(look).collect();
+    let found = known.find(&paths, &stamps);
     let mut buffer = Vec::new();
-    for path in paths {
-        let settled = |stamp: &Stamp| stamp.older_than(limit(stamp, clock, dev));
-        if path != source
-            && let Ok(stamp) = Stamp::of(path)
-            && stamp.tells(path)
-            && settled(&stamp)
-            && let Some(hash) = known.find(path, &stamp)
-        {
-            collected.inputs.push(Input {
-                path: path.clone(),
-                stamp,
-                hash,
-            });
+    for ((path, stamp), found) in paths.into_iter().zip(stamps).zip(found) {
+        if let (Some(stamp), Some(hash)) = (stamp, found) {
+            collected.inputs.push(Input { path, stamp, hash });
             continue;
         }
-        let (stamp, content) = match read(path, &mut buffer) {
+        let (stamp, content) = match read(&path, &mut buffer) {
             Ok(read) => read,
             Err(e) => {
                 collected.refuse(format!("input `{}` cannot be read: {e}", path.display()));
@@ -130,18 +129,14 @@ pub fn collect(
             ));
         }
         let (found, hash) = (scanner.scan(content), hash(content));
-        if settled(&stamp) && stamp.tells(path) && found == Findings::default() {
-            known.keep(path, &stamp, &hash);
+        if settled(&stamp) && stamp.tells(&path) && found == Findings::default() {
+            known.keep(&path, &stamp, &hash);
         }
-        collected.merge(found, path);
-        if path == source {
+        collected.merge(found, &path);
+        if same(&path, source) {
             content.clone_into(&mut collected.source_text);
         }
-        collected.inputs.push(Input {
-            path: path.clone(),
-            stamp,
-            hash,
-        });
+        collected.inputs.push(Input { path, stamp, hash });
     }
     collected
 }
@@ -201,7 +196,7 @@ pub fn read<'b>(path: &Path, buffer: &'b mut Vec<u8>) -> io::Result<(Stamp, &'b 
     let mut filled = 0;
     loop {
         if buffer.len() < wanted {
-            buffer.resize(wanted.max(128 * 1024), 0);
+            buffer.resize(wanted.next_power_of_two().max(16 * 1024), 0);
         }
         filled += read_some(&mut file, &mut buffer[filled..wanted])?;
         if filled == wanted {
@@ -273,7 +268,7 @@ mod tests {
         let path = dir.join("a.h");
         fs::write(&path, "one").unwrap();
         let got = collect(
-            std::slice::from_ref(&path),
+            vec![path.clone()],
             Path::new("x"),
             b"",
             i64::MAX,
@@ -307,21 +302,21 @@ mod tests {
         let path = dir.join("a.c");
         fs::write(&path, "int x;").unwrap();
         let stamp = Stamp::of(&path).unwrap();
-        let paths = [path.clone()];
+        let paths = || vec![path.clone()];
         let known = Known::default();
         assert!(
-            collect(&paths, &path, b"", stamp.ctime, stamp.dev, &known)
+            collect(paths(), &path, b"", stamp.ctime, stamp.dev, &known)
                 .unusable
                 .unwrap()
                 .contains("was modified while")
         );
         assert!(
-            collect(&paths, &path, b"", stamp.ctime + 1, stamp.dev, &known)
+            collect(paths(), &path, b"", stamp.ctime + 1, stamp.dev, &known)
                 .unusable
                 .is_none()
         );
         assert!(
-            collect(&paths, &path, b"", stamp.ctime + 1, stamp.dev + 1, &known)
+            collect(paths(), &path, b"", stamp.ctime + 1, stamp.dev + 1, &known)
                 .unusable
                 .is_some(),
             "another device's clock"

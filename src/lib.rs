@@ -68,6 +68,7 @@ pub mod scan;
 pub mod scratch;
 pub mod search;
 pub mod signals;
+pub mod spelling;
 pub mod stamp;
 pub mod start;
 pub mod state;

@@ -122,8 +122,13 @@ mod platform {
                 thread: 0,
                 thread_start: 0,
             };
-            if let Some((thread, siblings)) = forking_thread(pid, child, stat.threads, &mut buffer)?
-            {
+            let forked = if stat.threads == 1 && !steps.is_empty() {
+                // Its only thread; what else an ancestor started isn't asked.
+                Some((pid, Vec::new()))
+            } else {
+                forking_thread(pid, child, stat.threads, &mut buffer)?
+            };
+            if let Some((thread, siblings)) = forked {
                 step.thread = thread;
                 if thread != pid {
                     let path = format!("/proc/{pid}/task/{thread}/stat");

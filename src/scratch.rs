@@ -25,6 +25,12 @@ pub struct Scratch {
 /// The names of scratch folders outside a state folder start so.
 pub const TRANSIENT_PREFIX: &str = ".objguard-";
 
+/// Whether a name is one that objguard gives to files of its own: no output can have it.
+pub fn is_reserved(name: &OsStr) -> bool {
+    name.as_encoded_bytes()
+        .starts_with(TRANSIENT_PREFIX.as_bytes())
+}
+
 impl Scratch {
     /// A scratch in the state folder; strays of killed runs are swept first.
     pub fn in_state(folder: &Folder) -> io::Result<Scratch> {
@@ -98,6 +104,11 @@ impl Scratch {
     /// `name` in the scratch.
     pub fn path(&self, name: &OsStr) -> PathBuf {
         self.dir.join(name)
+    }
+
+    /// A file of ours called `name`, beside an output whose name may be any but one like this ([`is_reserved`]).
+    pub fn own(&self, name: &str) -> PathBuf {
+        self.dir.join([TRANSIENT_PREFIX, name].concat())
     }
 
     /// The file-system clock when the scratch was made (ns): what has a `ctime` not older has changed since, or may have.

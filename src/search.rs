@@ -15,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::dirty::Dirty;
 use crate::inputs::Input;
 use crate::request;
+use crate::spelling::{Spelled, folder_of, identical, name, parent};
 use crate::stamp::{Stamp, may_exist, says_missing};
 
 /// What is known of the search.
@@ -51,40 +52,56 @@ pub enum Standing {
 }
 
 impl Search {
-    /// Looks around after a compile. `roots` is the search path, user's and built-in; `inputs` what was read.
+    /// Looks around after a compile. `roots` is the search path, user's and built-in; `inputs` what was read, in `folders`; of `absent`
+    /// nothing lay on that path a moment ago, but what matters of it, as of `tested`, is whether it comes.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "all that is known of one compile"
+    )]
     pub fn observe(
         roots: Vec<PathBuf>,
         inputs: &[Input],
-        probed: Vec<Vec<u8>>,
+        folders: BTreeSet<PathBuf>,
+        tested: Vec<Vec<u8>>,
+        absent: Vec<Vec<u8>>,
         tests_unknown: bool,
         clock: i64,
         before: &Listings,
     ) -> Search {
-        let mut watched: Watched = folders_of(inputs).into_iter().map(stamped).collect();
-        let sub_folders = sub_folders(&roots, inputs, &probed);
+        let sub_folders = sub_folders(&roots, &folders, tested.iter().chain(&absent));
+        let mut watched: Watched = folders.into_iter().map(stamped).collect();
         for root in &roots {
             watch_or_above(root, &mut watched);
+            let mut missing: Option<&Path> = None;
+            // A folder comes before those in it.
             for sub in &sub_folders {
-                watch(root.join(sub), &mut watched);
+                if missing.is_none_or(|above| !sub.starts_with(above))
+                    && !watch(root.join(sub), &mut watched)
+                {
+                    missing = Some(sub);
+                }
             }
         }
         let mut rivals = before.rivals(inputs, clock);
         rivals.extend(untold_rivals(&roots, inputs, &watched));
         rivals.sort();
         rivals.dedup();
+        // What is tested lies in a folder that is watched, or doesn't.
+        let may_hold = |path: &PathBuf| parent(path).is_none_or(|f| watched.contains_key(f));
+        let there = candidates(&tested, &roots).map(|p| may_hold(&p) && may_exist(&p));
+        let not_there = std::iter::repeat_n(false, absent.len() * roots.len());
+        let presence = digest_of(there.chain(not_there));
         let dated = |(f, s): (PathBuf, Option<Stamp>)| (f, s.map(|s| dated(s, clock)));
-        let mut search = Search {
+        Search {
             watched: watched.into_iter().map(dated).collect(),
             roots,
-            probed,
-            presence: [0; 16],
+            probed: tested.into_iter().chain(absent).collect(),
+            presence,
             mates: [0; 16],
             rivals,
             tests_unknown,
             clock,
-        };
-        search.presence = search.presence_now();
-        search
+        }
     }
 
     /// Compares with the folders as they are now. One stat a watched folder if nothing moved.
@@ -112,7 +129,8 @@ impl Search {
         if self.tests_unknown {
             return Standing::Dirty(Dirty::SearchFolderChanged(first.folder.to_owned()));
         }
-        if self.presence_now() != self.presence {
+        let there = candidates(&self.probed, &self.roots).map(|p| may_exist(&p));
+        if digest_of(there) != self.presence {
             let name = self
                 .probed
                 .first()
@@ -209,24 +227,30 @@ impl Search {
         request::truncate(&hasher)
     }
 
-    fn presence_now(&self) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new();
-        for name in &self.probed {
-            for root in &self.roots {
-                let there = may_exist(&root.join(OsStr::from_bytes(name)));
-                hasher.update(&[u8::from(there)]);
-            }
-        }
-        request::truncate(&hasher)
-    }
-
     /// The first of `names` that lies on the search path.
     pub fn find(roots: &[PathBuf], names: &[Vec<u8>]) -> Option<PathBuf> {
-        names
-            .iter()
-            .flat_map(|n| roots.iter().map(move |r| r.join(OsStr::from_bytes(n))))
-            .find(|p| may_exist(p))
+        candidates(names, roots).find(|p| may_exist(p))
     }
+}
+
+/// Where each name may lie.
+fn candidates<'a>(
+    names: &'a [Vec<u8>],
+    roots: &'a [PathBuf],
+) -> impl Iterator<Item = PathBuf> + 'a {
+    let of = |name: &'a Vec<u8>| {
+        let name = OsStr::from_bytes(name);
+        roots.iter().map(move |root| root.join(name))
+    };
+    names.iter().flat_map(of)
+}
+
+/// Of each candidate, whether it is there.
+fn digest_of(presence: impl Iterator<Item = bool>) -> [u8; 16] {
+    let bits: Vec<u8> = presence.map(u8::from).collect();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&bits);
+    request::truncate(&hasher)
 }
 
 /// What lies below watched folders whose stamps tell nothing, bears an included name and wasn't read: what is there now is all that
@@ -317,26 +341,25 @@ impl Listings {
 
     /// Files in these folders that bear an input's name, are older than `clock`, and aren't inputs.
     fn rivals(&self, inputs: &[Input], clock: i64) -> Vec<PathBuf> {
-        let paths: HashSet<&Path> = inputs.iter().map(|i| i.path.as_path()).collect();
-        let names: HashSet<&OsStr> = paths.iter().filter_map(|p| p.file_name()).collect();
-        let mut rivals = Vec::new();
-        for (folder, listed) in &self.0 {
-            let candidates = names.iter().filter(|n| listed.contains(**n));
-            for candidate in candidates.map(|n| folder.join(n)) {
-                if paths.contains(candidate.as_path()) {
-                    continue;
-                }
-                let Ok(Some(stamp)) = Stamp::of_file(&candidate) else {
-                    continue;
-                };
-                let read = |i: &Input| (i.stamp.dev, i.stamp.ino) == (stamp.dev, stamp.ino);
-                if stamp.older_than(clock) && !inputs.iter().any(read) {
-                    rivals.push(candidate);
-                }
-            }
+        let mut found = BTreeSet::new();
+        for (folder, listed) in self.0.iter().filter(|(_, listed)| !listed.is_empty()) {
+            // What lies there itself is no rival.
+            let elsewhere = |path: &&Path| parent(path).is_none_or(|p| !identical(p, folder));
+            let paths = inputs.iter().map(|i| i.path.as_path()).filter(elsewhere);
+            let names = paths.filter_map(name).filter(|n| listed.contains(*n));
+            found.extend(names.map(|n| folder.join(n)));
         }
-        rivals.sort();
-        rivals
+        let is_rival = |candidate: &PathBuf| {
+            if inputs.iter().any(|i| identical(&i.path, candidate)) {
+                return false;
+            }
+            let Ok(Some(stamp)) = Stamp::of_file(candidate) else {
+                return false;
+            };
+            let read = |i: &Input| (i.stamp.dev, i.stamp.ino) == (stamp.dev, stamp.ino);
+            stamp.older_than(clock) && !inputs.iter().any(read)
+        };
+        found.into_iter().filter(is_rival).collect()
     }
 }
 
@@ -363,19 +386,31 @@ pub fn moved_since(
         if listed.is_none() && young(root) && of(root) != changing {
             return Some(root.clone());
         }
+        let mut missing = None;
         for name in names {
             let name = Path::new(OsStr::from_bytes(name));
-            let candidate = root.join(name);
-            if young(&candidate) {
-                return Some(candidate);
-            }
             let first = match name.components().next() {
                 Some(Component::Normal(first)) => first,
                 // `..` and absolute names lead elsewhere.
                 _ => OsStr::new(""),
             };
-            let went = listed.is_some_and(|l| l.contains(first))
-                && fs::symlink_metadata(root.join(first)).is_err();
+            if missing == Some(first) {
+                continue;
+            }
+            let candidate = root.join(name);
+            let mut went = false;
+            if !first.is_empty()
+                && let Err(e) = fs::symlink_metadata(root.join(first))
+            {
+                went = listed.is_some_and(|l| l.contains(first));
+                if !went && says_missing(&e) {
+                    missing = Some(first);
+                    continue;
+                }
+            }
+            if young(&candidate) {
+                return Some(candidate);
+            }
             let between = name.ancestors().skip(1);
             let mut between = between.filter(|f| !f.as_os_str().is_empty());
             if went || between.any(|f| young(&root.join(f))) {
@@ -408,20 +443,12 @@ fn below(folder: &Path, path: &Path) -> bool {
     path.starts_with(folder) || (folder == Path::new(".") && path.is_relative())
 }
 
-/// The folder a file lies in; `.` for a bare name.
-pub fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
 /// The folders that the inputs lie in: few, so that it pays to look at each spelling once.
-fn folders_of(inputs: &[Input]) -> BTreeSet<PathBuf> {
+pub fn folders_of(inputs: &[Input]) -> BTreeSet<PathBuf> {
     let mut seen = HashSet::new();
     let new = inputs
         .iter()
-        .filter(|i| seen.insert(i.path.parent().map(|p| p.as_os_str().as_bytes())));
+        .filter(|i| seen.insert(parent(&i.path).map(Path::as_os_str)));
     new.map(|i| folder_of(&i.path)).collect()
 }
 
@@ -502,95 +529,24 @@ fn included_names(folders: &BTreeSet<PathBuf>, inputs: &[Input]) -> BTreeSet<Pat
     names
 }
 
-/// A path, and whether its bytes tell what its components do: there is nothing in the spelling that [`Path::components`] passes
-/// over. Hundreds of inputs are compared with every search folder; bytes take a tenth of the time.
-#[derive(Clone, Copy)]
-struct Spelled<'a> {
-    path: &'a Path,
-    plain: bool,
-}
-
-impl<'a> Spelled<'a> {
-    fn new(path: &'a Path) -> Spelled<'a> {
-        let bytes = path.as_os_str().as_bytes();
-        let passed_over = |at: usize| {
-            matches!(bytes.get(at + 1), Some(b'/') | None)
-                || (bytes[at + 1] == b'.' && matches!(bytes.get(at + 2), Some(b'/') | None))
-        };
-        Spelled {
-            path,
-            plain: !bytes.is_empty() && !memchr::memchr_iter(b'/', bytes).any(passed_over),
-        }
-    }
-
-    /// What stands behind `folder`, if the path lies there. gcc leaves the `./` off that `-I.` gives (compiler-options.md, D1).
-    fn behind(&self, folder: Spelled<'_>) -> Option<&'a Path> {
-        let here = || folder.path == Path::new(".") && self.path.is_relative();
-        let rest = self
-            .stripped(folder)
-            .or_else(|| here().then_some(self.path));
-        rest.filter(|r| !r.as_os_str().is_empty())
-    }
-
-    /// [`Path::strip_prefix`].
-    fn stripped(&self, folder: Spelled<'_>) -> Option<&'a Path> {
-        if !self.plain || !folder.plain {
-            return self.path.strip_prefix(folder.path).ok();
-        }
-        let (above, whole) = (folder.path.as_os_str(), self.path.as_os_str());
-        let rest = whole.as_bytes().strip_prefix(above.as_bytes())?;
-        match rest {
-            b"" => Some(Path::new("")),
-            _ => rest
-                .strip_prefix(b"/")
-                .map(|rest| Path::new(OsStr::from_bytes(rest))),
-        }
-    }
-}
-
-/// The folders, below a search folder, that included or tested names lie in.
-fn sub_folders(roots: &[PathBuf], inputs: &[Input], probed: &[Vec<u8>]) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::new();
-    let mut seen = HashSet::new();
-    let mut add = |name: &Path| {
-        let mut at = name.parent();
-        if !seen.insert(at.map(|p| p.as_os_str().as_bytes().to_owned())) {
-            return;
-        }
+/// The folders, below a search folder, that included (in `folders`) or tested names lie in.
+fn sub_folders<'a>(
+    roots: &[PathBuf],
+    folders: &BTreeSet<PathBuf>,
+    names: impl Iterator<Item = &'a Vec<u8>>,
+) -> BTreeSet<PathBuf> {
+    let mut below = BTreeSet::new();
+    let mut add = |folder: Option<&Path>| {
+        let mut at = folder;
         while let Some(folder) = at.filter(|f| !f.as_os_str().is_empty()) {
-            folders.insert(folder.to_owned());
-            at = folder.parent();
+            below.insert(folder.to_owned());
+            at = parent(folder);
         }
     };
     let roots: Vec<_> = roots.iter().map(|r| Spelled::new(r)).collect();
-    for path in inputs.iter().map(|i| Spelled::new(&i.path)) {
-        for rest in roots.iter().filter_map(|r| path.behind(*r)) {
-            add(rest);
-        }
+    for folder in folders.iter().map(|f| Spelled::new(f)) {
+        roots.iter().for_each(|r| add(folder.behind(*r)));
     }
-    for name in probed {
-        add(Path::new(OsStr::from_bytes(name)));
-    }
-    folders
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_are_stripped_like_components() {
-        let spellings = [
-            "", ".", "/", "a", "./a", "a/", "a/.", "a/b", "a//b", "a/./b", "/a", "/a/b", "/a/b/",
-            "..", "../a", "a/../b", "ab", ".a", "a/b.h", "a/.b", "//a", "/./a",
-        ];
-        for folder in spellings.map(Path::new) {
-            for path in spellings.map(Path::new) {
-                let like = path.strip_prefix(folder).ok();
-                let path = Spelled::new(path);
-                let rest = path.stripped(Spelled::new(folder));
-                assert_eq!(rest, like, "{folder:?} {:?}", path.path);
-            }
-        }
-    }
+    names.for_each(|name| add(parent(Path::new(OsStr::from_bytes(name)))));
+    below
 }

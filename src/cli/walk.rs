@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{cannot, text};
-use crate::scratch::TRANSIENT_PREFIX;
+use crate::scratch;
 use crate::state::{self, Distrust, Folder};
 
 /// What a walk came upon.
@@ -68,10 +68,7 @@ pub(super) fn state_folders(dir: &Path) -> anyhow::Result<Found> {
                     Err(distrust) => found.distrusted.push(distrust),
                 }
             } else if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                if name
-                    .as_encoded_bytes()
-                    .starts_with(TRANSIENT_PREFIX.as_bytes())
-                {
+                if scratch::is_reserved(&name) {
                     found.strays.push(folder.clone());
                 } else {
                     open.push(state::in_dir(&folder, &name));

@@ -29,6 +29,7 @@ use crate::scan;
 use crate::scratch::{self, Scratch};
 use crate::search::{self, Listings, Search};
 use crate::signals;
+use crate::spelling;
 use crate::stamp::{Stamp, may_exist};
 use crate::state::{Distrust, Folder, ObjectState};
 
@@ -236,7 +237,8 @@ fn depfile_refusal(command: &Compile) -> Option<String> {
     if file.as_os_str() == "-" {
         return Some("the depfile goes to stdout".into());
     }
-    if !writable(&search::folder_of(file)) || (file.exists() && !writable(file)) || file.is_dir() {
+    if !writable(&spelling::folder_of(file)) || (file.exists() && !writable(file)) || file.is_dir()
+    {
         return Some("the depfile can't be written to".into());
     }
     None
@@ -421,7 +423,7 @@ impl Guarded<'_> {
             && let Ok(scratch) = Scratch::in_state(self.folder)
         {
             // Only speed rests on it.
-            let _ = record.save(&scratch.dir().join("record"), &self.state.record(&self.key));
+            let _ = record.save(&scratch.own("record"), &self.state.record(&self.key));
         }
         if !self.replay(record) {
             return Ok(Ok(self.unread(waited)?));
@@ -446,8 +448,7 @@ impl Guarded<'_> {
     fn tells_places(&self) -> anyhow::Result<Option<String>> {
         let scratch = Scratch::in_state(self.folder)
             .map_err(cannot("create a folder in", &self.folder.tmp()))?;
-        let text = scratch.path("i".as_ref());
-        let depfile = scratch.path("d".as_ref());
+        let (text, depfile) = (scratch.own("i"), scratch.own("d"));
         let mut args = plan::compile(
             self.command,
             Additions {
@@ -650,6 +651,10 @@ impl Guarded<'_> {
             .map_err(cannot("write", &self.target.path))?;
         self.finish(&mut held, &made, &scratch)?;
         drop(held);
+        if made.depfile.is_none() {
+            // Then the scratch is empty, and goes in one call.
+            let _ = fs::remove_file(&depfile);
+        }
         self.event(
             "compile",
             Some(&why),
@@ -683,7 +688,7 @@ impl Guarded<'_> {
     fn finish(&self, held: &mut Held<'_>, made: &Made, scratch: &Scratch) -> anyhow::Result<()> {
         let record = self.state.record(&self.key);
         made.record
-            .save(&scratch.dir().join("record"), &record)
+            .save(&scratch.own("record"), &record)
             .map_err(cannot("write", &record))?;
         held.claim(&made.wanted, How::Compiled, &self.session.lineage)
             .map_err(cannot("write", &self.state.claims()))?;
@@ -702,7 +707,7 @@ impl Guarded<'_> {
         took: u64,
     ) -> anyhow::Result<Made> {
         let source = self.command.source_path();
-        let depfile = scratch.path("d".as_ref());
+        let depfile = scratch.own("d");
         let text = fs::read(&depfile).ok();
         let listed = text.as_deref().and_then(crate::depfile::prerequisites);
         let preprocessed = !self.command.language.runs_preprocessor();
@@ -717,11 +722,11 @@ impl Guarded<'_> {
             }
         };
         // gcc leaves off a `./` that the user wrote: the source counts as spelled, once.
-        if preprocessed || !paths.iter().any(|p| p == source) {
+        if preprocessed || !paths.iter().any(|p| spelling::same(p, source)) {
             paths.insert(0, source.to_owned());
         }
         let mut collected = inputs::collect(
-            &paths,
+            paths,
             source,
             &self
                 .command
@@ -830,7 +835,7 @@ impl Guarded<'_> {
 
     /// Where the search for headers begins, as far as the command line tells.
     fn own_roots(&self) -> Vec<PathBuf> {
-        let mut roots = vec![search::folder_of(self.command.source_path())];
+        let mut roots = vec![spelling::folder_of(self.command.source_path())];
         if !self.command.forced_includes.is_empty() {
             // Forced includes are looked for here, not in the source's folder (gcc(1), `-include`).
             roots.push(PathBuf::from("."));
@@ -851,8 +856,8 @@ impl Guarded<'_> {
         roots.extend(self.identity.include_dirs.iter().cloned());
         // `#include "…"` and `__has_include("…")` look beside the file they stand in first.
         let built_in = |p: &Path| self.identity.include_dirs.iter().any(|d| p.starts_with(d));
-        let inputs = collected.inputs.iter().map(|i| i.path.as_path());
-        roots.extend(inputs.filter(|p| !built_in(p)).map(search::folder_of));
+        let folders = search::folders_of(&collected.inputs);
+        roots.extend(folders.iter().filter(|p| !built_in(p)).cloned());
         let mut seen = std::collections::HashSet::new();
         roots.retain(|r| seen.insert(r.clone()));
         let (mut included, computed) = scan::includes(&collected.source_text);
@@ -877,19 +882,20 @@ impl Guarded<'_> {
                 "its first `#include` is computed, and may find a precompiled header".into(),
             );
         }
-        let mut probed = std::mem::take(&mut collected.findings.tested);
+        let tested = std::mem::take(&mut collected.findings.tested);
         let dir = self.target.folder();
-        if let Some(path) = search::moved_since(&roots, &probed, dir, before, scratch.clock()) {
+        if let Some(path) = search::moved_since(&roots, &tested, dir, before, scratch.clock()) {
             collected.unusable.get_or_insert(format!(
                 "`{}`, which `__has_include` may tell of, came or went while it was compiled",
                 path.display()
             ));
         }
-        probed.extend(precompiled);
         Search::observe(
             roots,
             &collected.inputs,
-            probed,
+            folders,
+            tested,
+            precompiled,
             collected.findings.tests_unknown,
             scratch.clock(),
             before,
@@ -1081,14 +1087,12 @@ struct Staged<'a> {
 
 impl Staged<'_> {
     fn depfile(&self) -> PathBuf {
-        self.scratch.path("d".as_ref())
+        self.scratch.own("d")
     }
 
     /// Runs the compiler. The inner error: why the command must run as written instead.
     fn run(&self, names: bool, colour: bool, depfile: bool) -> anyhow::Result<Result<Ran, String>> {
-        let folder = self.scratch.path("o".as_ref());
-        crate::state::make_private(&folder).map_err(cannot("create", &folder))?;
-        let object = folder.join(&self.target.name);
+        let object = self.scratch.path(&self.target.name);
         let placeholder = self.placeholder(&object)?;
         let depfile = (depfile && (self.command.depfile_allowed || self.command.depfile.is_some()))
             .then(|| self.depfile());
@@ -1204,7 +1208,7 @@ pub(super) fn respond(args: Vec<OsString>, scratch: &Scratch) -> anyhow::Result<
     if args.iter().map(|w| w.len() + 1).sum::<usize>() < LONG {
         return Ok(args);
     }
-    let file = scratch.dir().join("args");
+    let file = scratch.own("args");
     fs::write(&file, plan::response_file(&args)).map_err(cannot("write", &file))?;
     let mut word = OsString::from("@");
     word.push(&file);

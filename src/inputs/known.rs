@@ -2,7 +2,7 @@
 //!
 //! # Format
 //!
-//! A table of [`BUCKETS`] buckets of [`WAYS`] slots, 64 bytes each, in a sparse file beside the compilers' fingerprints:
+//! A table of [`PAGES`] pages of [`WAYS`] slots, 64 bytes each, in a sparse file beside the compilers' fingerprints:
 //!
 //! ```text
 //! key     16 bytes   of the spelling (with the working directory, if that is relative), the stamp, and the scanner's own source
@@ -10,9 +10,10 @@
 //! check   32 bytes   blake3 of both
 //! ```
 //!
-//! The key tells the bucket. There are no locks: a slot that two write at once, or that is only partly written, fails its check and is a miss, as is
-//! all that can't be read; a full bucket loses one of its slots. An entry says what the stamp in a record says ([`super`]), of the same
-//! path, and no more: it is made under the same condition, that the file was older than the clock when the compile began.
+//! The folder and the key tell the page: headers of one folder share a few, so that two hundred are found by twenty reads. There are no
+//! locks: a slot that two write at once, or that is only partly written, fails its check and is a miss, as is all that can't be read; a
+//! full page loses one of its slots. An entry says what the stamp in a record says ([`super`]), of the same path, and no more: it is
+//! made under the same condition, that the file was older than the clock when the compile began.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
@@ -22,14 +23,17 @@ use std::path::{Path, PathBuf};
 use super::InputHash;
 use crate::identity::CacheDir;
 use crate::scan;
+use crate::spelling::parent;
 use crate::stamp::Stamp;
 use crate::state::is_ours;
 
 /// Of a megabyte in all.
-const BUCKETS: u64 = 4096;
-const WAYS: usize = 4;
+const PAGES: u64 = 256;
+const WAYS: usize = 64;
 const SLOT: usize = 64;
-const BUCKET: usize = WAYS * SLOT;
+const PAGE: usize = WAYS * SLOT;
+/// So many pages may hold what lies in one folder: a power of two.
+const SPREAD: u64 = 4;
 
 /// The table's name in its folder.
 const NAME: &str = "inputs";
@@ -50,28 +54,49 @@ impl Known {
         }
     }
 
-    /// The hash of the file at `path`, which has this stamp; the scanner finds nothing in it.
-    pub fn find(&self, path: &Path, stamp: &Stamp) -> Option<InputHash> {
-        let key = self.key(path, stamp);
-        let bucket = read(self.file.as_ref()?, place(&key))?;
-        let mut slots = bucket.chunks_exact(SLOT);
-        let slot = slots.find(|slot| slot[..16] == key)?;
-        (check(&slot[..32]) == slot[32..]).then(|| slot[16..32].try_into().expect("16 bytes"))
+    /// Of each file that has a stamp, the hash, if it is known; the scanner finds nothing in such a file.
+    pub fn find(&self, paths: &[PathBuf], stamps: &[Option<Stamp>]) -> Vec<Option<InputHash>> {
+        let mut found = vec![None; paths.len()];
+        let Some(file) = &self.file else { return found };
+        let files = paths.iter().zip(stamps).enumerate();
+        let mut wanted: Vec<(u64, [u8; 16], usize)> = files
+            .filter_map(|(at, (path, stamp))| {
+                let key = self.key(path, stamp.as_ref()?);
+                Some((place(path, &key), key, at))
+            })
+            .collect();
+        wanted.sort_unstable();
+        let mut page = [0; PAGE];
+        let mut read_at = None;
+        for (place, key, at) in wanted {
+            if read_at != Some(place) {
+                read(file, place, &mut page);
+                read_at = Some(place);
+            }
+            let slot = page.chunks_exact(SLOT).find(|slot| slot[..16] == key);
+            found[at] = slot
+                .filter(|slot| check(&slot[..32]) == slot[32..])
+                .map(|slot| slot[16..32].try_into().expect("16 bytes"));
+        }
+        found
     }
 
     /// Keeps the hash of a file in which the scanner found nothing. What can't be written isn't kept.
     pub fn keep(&self, path: &Path, stamp: &Stamp, hash: &InputHash) {
         let Some(file) = &self.file else { return };
         let key = self.key(path, stamp);
-        let bucket = read(file, place(&key)).unwrap_or([0; BUCKET]);
-        let free = bucket.chunks_exact(SLOT).position(|s| s[..16] == [0; 16]);
-        let way = free.unwrap_or(usize::from(key[15]) % WAYS);
+        let place = place(path, &key);
+        let mut page = [0; PAGE];
+        read(file, place, &mut page);
+        let of = |wanted: &[u8; 16]| page.chunks_exact(SLOT).position(|s| s[..16] == *wanted);
+        let way = of(&key).or_else(|| of(&[0; 16]));
+        let way = way.unwrap_or(usize::from(key[15]) % WAYS);
         let mut slot = [0; SLOT];
         slot[..16].copy_from_slice(&key);
         slot[16..32].copy_from_slice(hash);
         let check = check(&slot[..32]);
         slot[32..].copy_from_slice(&check);
-        let _ = file.write_all_at(&slot, place(&key) + (way * SLOT) as u64);
+        let _ = file.write_all_at(&slot, place + (way * SLOT) as u64);
     }
 
     fn key(&self, path: &Path, stamp: &Stamp) -> [u8; 16] {
@@ -108,15 +133,17 @@ fn table(dir: &CacheDir) -> Option<File> {
     (meta.is_file() && is_ours(&meta, 0o022) && meta.nlink() == 1).then_some(file)
 }
 
-/// Where the bucket of a key begins.
-fn place(key: &[u8; 16]) -> u64 {
-    u64::from(u16::from_le_bytes([key[0], key[1]])) % BUCKETS * BUCKET as u64
+/// Where the page of a key begins.
+fn place(path: &Path, key: &[u8; 16]) -> u64 {
+    let folder = parent(path).map_or(&b""[..], |folder| folder.as_os_str().as_bytes());
+    let page = scan::fnv_1a(folder).wrapping_add(u64::from(key[0]) % SPREAD);
+    page % PAGES * PAGE as u64
 }
 
-/// A bucket; what lies behind the file's end is empty.
-fn read(file: &File, at: u64) -> Option<[u8; BUCKET]> {
-    let mut bucket = [0; BUCKET];
-    file.read_at(&mut bucket, at).ok().map(|_| bucket)
+/// Reads a page; what can't be read, or lies behind the file's end, is empty.
+fn read(file: &File, at: u64, page: &mut [u8; PAGE]) {
+    let filled = file.read_at(page, at).unwrap_or(0);
+    page[filled..].fill(0);
 }
 
 fn check(entry: &[u8]) -> [u8; 32] {
@@ -172,15 +199,19 @@ mod tests {
         }
     }
 
+    fn find(known: &Known, path: &Path, stamp: &Stamp) -> Option<InputHash> {
+        known.find(&[path.to_owned()], &[Some(*stamp)])[0]
+    }
+
     #[test]
     fn what_was_kept_is_found_by_path_and_stamp() {
         let folder = Folder::new("found");
         let path = Path::new("/usr/include/a.h");
         folder.open().keep(path, &stamp(1), &[7; 16]);
         let known = folder.open();
-        assert_eq!(known.find(path, &stamp(1)), Some([7; 16]));
-        assert_eq!(known.find(path, &stamp(2)), None);
-        assert_eq!(known.find(Path::new("/usr/include/b.h"), &stamp(1)), None);
+        assert_eq!(find(&known, path, &stamp(1)), Some([7; 16]));
+        assert_eq!(find(&known, path, &stamp(2)), None);
+        assert_eq!(find(&known, Path::new("/usr/include/b.h"), &stamp(1)), None);
         for changed in [
             Stamp { dev: 0, ..stamp(1) },
             Stamp {
@@ -196,8 +227,26 @@ mod tests {
                 ..stamp(1)
             },
         ] {
-            assert_eq!(known.find(path, &changed), None, "{changed:?}");
+            assert_eq!(find(&known, path, &changed), None, "{changed:?}");
         }
+    }
+
+    #[test]
+    fn many_are_found_at_once_each_its_own() {
+        let folder = Folder::new("many");
+        let paths: Vec<PathBuf> = (0..150u8)
+            .map(|n| format!("/{}/{n}.h", n % 7).into())
+            .collect();
+        let known = folder.open();
+        for (n, path) in (0..).zip(&paths).filter(|(n, _)| n % 3 != 0) {
+            known.keep(path, &stamp(1), &[n; 16]);
+        }
+        let stamps: Vec<_> = (0..150).map(|n| (n % 5 != 0).then_some(stamp(1))).collect();
+        for (n, found) in (0..).zip(known.find(&paths, &stamps)) {
+            let kept = (n % 3 != 0 && n % 5 != 0).then_some([n; 16]);
+            assert_eq!(found, kept, "{n}");
+        }
+        assert_eq!(Known::default().find(&paths, &stamps), vec![None; 150]);
     }
 
     #[test]
@@ -205,9 +254,9 @@ mod tests {
         let folder = Folder::new("relative");
         let path = Path::new("a.h");
         folder.open().keep(path, &stamp(1), &[7; 16]);
-        assert!(folder.open().find(path, &stamp(1)).is_some());
+        assert!(find(&folder.open(), path, &stamp(1)).is_some());
         let elsewhere = Known::open(&folder.dirs(), Path::new("/elsewhere"));
-        assert_eq!(elsewhere.find(path, &stamp(1)), None);
+        assert_eq!(find(&elsewhere, path, &stamp(1)), None);
     }
 
     #[test]
@@ -221,28 +270,28 @@ mod tests {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
             fs::write(folder.table(), bytes).unwrap();
-            assert_eq!(folder.open().find(path, &stamp(1)), None, "byte {at}");
+            assert_eq!(find(&folder.open(), path, &stamp(1)), None, "byte {at}");
             fs::write(folder.table(), &whole[..at]).unwrap();
-            assert_eq!(folder.open().find(path, &stamp(1)), None, "cut at {at}");
+            assert_eq!(find(&folder.open(), path, &stamp(1)), None, "cut at {at}");
         }
         fs::write(folder.table(), &whole).unwrap();
-        assert!(folder.open().find(path, &stamp(1)).is_some());
+        assert!(find(&folder.open(), path, &stamp(1)).is_some());
     }
 
     #[test]
     fn a_full_table_still_finds_most() {
         let folder = Folder::new("full");
         let known = folder.open();
-        let path = Path::new("/a.h");
+        let path = |n: u64| PathBuf::from(format!("/{}/{n}.h", n % 1000));
         for n in 0..20_000u64 {
             let hash = u128::from(n).to_le_bytes();
-            known.keep(path, &stamp(n), &hash);
-            assert_eq!(known.find(path, &stamp(n)), Some(hash));
+            known.keep(&path(n), &stamp(n), &hash);
+            assert_eq!(find(&known, &path(n), &stamp(n)), Some(hash));
         }
-        let found = (0..20_000u64).filter(|n| known.find(path, &stamp(*n)).is_some());
+        let found = (0..20_000u64).filter(|n| find(&known, &path(*n), &stamp(*n)).is_some());
         assert!(found.count() > 10_000);
         let size = fs::metadata(folder.table()).unwrap().len();
-        assert!(size <= BUCKETS * BUCKET as u64, "{size}");
+        assert!(size <= PAGES * PAGE as u64, "{size}");
     }
 
     #[test]
