@@ -2,20 +2,26 @@
 //!
 //! # Format
 //!
-//! A table of [`PAGES`] pages of [`WAYS`] slots, 64 bytes each, in a sparse file beside the compilers' fingerprints:
+//! A table of [`GROUPS`] groups of [`SETS`] sets of [`WAYS`] slots, 64 bytes each, in a sparse file beside the compilers' fingerprints:
 //!
 //! ```text
-//! key     16 bytes   of the spelling (with the working directory, if that is relative), the stamp, and the scanner's own source
+//! key     40 bytes   hash of spelling (with the working directory, if that is relative), device and the scanner's own source;
+//!                    inode, size, mtime, ctime
 //! hash    16 bytes   of the content, in which the scanner found nothing
-//! check   32 bytes   blake3 of both
+//! check    8 bytes   hash of both
 //! ```
 //!
-//! The folder and the key tell the page: headers of one folder share a few, so that two hundred are found by twenty reads. There are no
-//! locks: a slot that two write at once, or that is only partly written, fails its check and is a miss, as is all that can't be read; a
-//! full page loses one of its slots. An entry says what the stamp in a record says ([`super`]), of the same path, and no more: it is
-//! made under the same condition, that the file was older than the clock when the compile began.
+//! The folder tells the group, and the key the set in it: the headers of one folder are found by one read. There are no locks: a slot
+//! that two write at once, or that is only partly written, fails its check and is a miss, as is all that can't be read; a full set
+//! loses one of its slots. An entry says what the stamp in a record says ([`super`]), of the same path, and no more: it is made under
+//! the same condition, that the file was older than the clock when the compile began.
+//!
+//! Nobody but its owner can write to the table, so that the hashes only need to tell what differs by chance. They are the standard
+//! library's: four times as fast for such short texts as BLAKE3, and if another release has others, nothing is found.
 
+use std::collections::hash_map::DefaultHasher;
 use std::fs::{File, OpenOptions};
+use std::hash::Hasher;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -28,12 +34,17 @@ use crate::stamp::Stamp;
 use crate::state::is_ours;
 
 /// Of a megabyte in all.
-const PAGES: u64 = 256;
-const WAYS: usize = 64;
+const GROUPS: u64 = 64;
+const SETS: usize = 64;
+const WAYS: usize = 4;
 const SLOT: usize = 64;
-const PAGE: usize = WAYS * SLOT;
-/// So many pages may hold what lies in one folder: a power of two.
-const SPREAD: u64 = 4;
+const SET: usize = WAYS * SLOT;
+const GROUP: usize = SETS * SET;
+
+/// What is known of a file, and where that stands in a slot.
+type Key = [u8; 40];
+const HASH: std::ops::Range<usize> = 40..56;
+const CHECK: std::ops::Range<usize> = 56..64;
 
 /// The table's name in its folder.
 const NAME: &str = "inputs";
@@ -59,24 +70,23 @@ impl Known {
         let mut found = vec![None; paths.len()];
         let Some(file) = &self.file else { return found };
         let files = paths.iter().zip(stamps).enumerate();
-        let mut wanted: Vec<(u64, [u8; 16], usize)> = files
-            .filter_map(|(at, (path, stamp))| {
-                let key = self.key(path, stamp.as_ref()?);
-                Some((place(path, &key), key, at))
-            })
+        let mut wanted: Vec<_> = files
+            .filter_map(|(at, (path, stamp))| Some((group(path), at, stamp.as_ref()?)))
             .collect();
-        wanted.sort_unstable();
-        let mut page = [0; PAGE];
+        wanted.sort_unstable_by_key(|(group, ..)| *group);
+        let mut sets = [0; GROUP];
         let mut read_at = None;
-        for (place, key, at) in wanted {
-            if read_at != Some(place) {
-                read(file, place, &mut page);
-                read_at = Some(place);
+        for (group, at, stamp) in wanted {
+            if read_at != Some(group) {
+                read(file, group, &mut sets);
+                read_at = Some(group);
             }
-            let slot = page.chunks_exact(SLOT).find(|slot| slot[..16] == key);
+            let key = self.key(&paths[at], stamp);
+            let mut slots = sets[set(&key)..][..SET].chunks_exact(SLOT);
+            let slot = slots.find(|slot| slot.starts_with(&key));
             found[at] = slot
-                .filter(|slot| check(&slot[..32]) == slot[32..])
-                .map(|slot| slot[16..32].try_into().expect("16 bytes"));
+                .filter(|slot| check(slot) == slot[CHECK])
+                .map(|slot| slot[HASH].try_into().expect("16 bytes"));
         }
         found
     }
@@ -85,35 +95,37 @@ impl Known {
     pub fn keep(&self, path: &Path, stamp: &Stamp, hash: &InputHash) {
         let Some(file) = &self.file else { return };
         let key = self.key(path, stamp);
-        let place = place(path, &key);
-        let mut page = [0; PAGE];
-        read(file, place, &mut page);
-        let of = |wanted: &[u8; 16]| page.chunks_exact(SLOT).position(|s| s[..16] == *wanted);
-        let way = of(&key).or_else(|| of(&[0; 16]));
-        let way = way.unwrap_or(usize::from(key[15]) % WAYS);
+        let place = group(path) + set(&key) as u64;
+        let mut slots = [0; SET];
+        read(file, place, &mut slots);
+        let of = |key: &Key| slots.chunks_exact(SLOT).position(|s| s.starts_with(key));
+        let way = of(&key).or_else(|| of(&[0; 40]));
+        let way = way.unwrap_or(usize::from(key[1]) % WAYS);
         let mut slot = [0; SLOT];
-        slot[..16].copy_from_slice(&key);
-        slot[16..32].copy_from_slice(hash);
-        let check = check(&slot[..32]);
-        slot[32..].copy_from_slice(&check);
+        slot[..HASH.start].copy_from_slice(&key);
+        slot[HASH].copy_from_slice(hash);
+        let check = check(&slot);
+        slot[CHECK].copy_from_slice(&check);
         let _ = file.write_all_at(&slot, place + (way * SLOT) as u64);
     }
 
-    fn key(&self, path: &Path, stamp: &Stamp) -> [u8; 16] {
-        let mut bytes = Vec::with_capacity(256);
-        bytes.extend_from_slice(&scan::VERSION.to_le_bytes());
-        for number in [stamp.dev, stamp.ino, stamp.size] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        for time in [stamp.mtime, stamp.ctime] {
-            bytes.extend_from_slice(&time.to_le_bytes());
-        }
+    fn key(&self, path: &Path, stamp: &Stamp) -> Key {
+        let mut name = DefaultHasher::new();
+        name.write_u64(scan::VERSION);
+        name.write_u64(stamp.dev);
         if path.is_relative() {
-            bytes.extend_from_slice(self.directory.as_os_str().as_bytes());
-            bytes.push(0);
+            name.write(self.directory.as_os_str().as_bytes());
+            name.write_u8(0);
         }
-        bytes.extend_from_slice(path.as_os_str().as_bytes());
-        super::hash(&bytes)
+        name.write(path.as_os_str().as_bytes());
+        let numbers = [name.finish(), stamp.ino, stamp.size].map(u64::to_le_bytes);
+        let times = [stamp.mtime, stamp.ctime].map(i64::to_le_bytes);
+        let mut key = [0; 40];
+        let fields = numbers.iter().chain(&times).flatten();
+        key.iter_mut()
+            .zip(fields)
+            .for_each(|(to, from)| *to = *from);
+        key
     }
 }
 
@@ -133,21 +145,28 @@ fn table(dir: &CacheDir) -> Option<File> {
     (meta.is_file() && is_ours(&meta, 0o022) && meta.nlink() == 1).then_some(file)
 }
 
-/// Where the page of a key begins.
-fn place(path: &Path, key: &[u8; 16]) -> u64 {
+/// Where the group of a path begins.
+fn group(path: &Path) -> u64 {
     let folder = parent(path).map_or(&b""[..], |folder| folder.as_os_str().as_bytes());
-    let page = scan::fnv_1a(folder).wrapping_add(u64::from(key[0]) % SPREAD);
-    page % PAGES * PAGE as u64
+    scan::fnv_1a(folder) % GROUPS * GROUP as u64
 }
 
-/// Reads a page; what can't be read, or lies behind the file's end, is empty.
-fn read(file: &File, at: u64, page: &mut [u8; PAGE]) {
-    let filled = file.read_at(page, at).unwrap_or(0);
-    page[filled..].fill(0);
+/// Where the set of a key begins in its group.
+fn set(key: &Key) -> usize {
+    usize::from(key[0]) % SETS * SET
 }
 
-fn check(entry: &[u8]) -> [u8; 32] {
-    *blake3::hash(entry).as_bytes()
+/// Reads what lies at a place; what can't be read, or lies behind the file's end, is empty.
+fn read(file: &File, at: u64, into: &mut [u8]) {
+    let filled = file.read_at(into, at).unwrap_or(0);
+    into[filled..].fill(0);
+}
+
+/// What must stand in the last bytes of a slot.
+fn check(slot: &[u8]) -> [u8; 8] {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&slot[..CHECK.start]);
+    hasher.finish().to_le_bytes()
 }
 
 #[cfg(test)]
@@ -291,7 +310,7 @@ mod tests {
         let found = (0..20_000u64).filter(|n| find(&known, &path(*n), &stamp(*n)).is_some());
         assert!(found.count() > 10_000);
         let size = fs::metadata(folder.table()).unwrap().len();
-        assert!(size <= PAGES * PAGE as u64, "{size}");
+        assert!(size <= GROUPS * GROUP as u64, "{size}");
     }
 
     #[test]
