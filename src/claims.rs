@@ -460,7 +460,7 @@ pub fn shorten(
     if text.len() as u64 * 2 > meta.len() && !heal {
         return Ok(());
     }
-    let new = scratch.dir().join("claims");
+    let new = scratch.own("claims");
     std::fs::write(&new, text)?;
     scratch::publish(&new, path)
 }

@@ -85,6 +85,11 @@ impl Events {
         }
     }
 
+    /// Whether anybody wants them.
+    pub fn wanted(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// Appends one event; a log that can't be written doesn't fail a build.
     pub fn write(&self, event: &Event<'_>) {
         let Some(path) = &self.path else { return };

@@ -56,15 +56,26 @@ pub fn hex_number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 16 {
         return None;
     }
-    digits.iter().try_fold(0, |number, digit| {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(number << 4 | u64::from(digit))
-    })
+    // Without a branch for each digit: a link of a thousand objects reads a quarter of a million.
+    let (mut number, mut all) = (0, 0);
+    for digit in digits {
+        let value = DIGITS[usize::from(*digit)];
+        number = number << 4 | u64::from(value & 15);
+        all |= value;
+    }
+    (all & NO_DIGIT == 0).then_some(number)
 }
+
+/// The values of hexadecimal digits in lower case, by byte.
+const DIGITS: [u8; 256] = {
+    let (mut table, mut n) = ([NO_DIGIT; 256], 0);
+    while n < 16 {
+        table[b"0123456789abcdef"[n] as usize] = n as u8;
+        n += 1;
+    }
+    table
+};
+const NO_DIGIT: u8 = 16;
 
 /// The 16 bytes that 32 hexadecimal digits in lower case give.
 pub fn from_hex(digits: &[u8]) -> Option<[u8; 16]> {
@@ -252,4 +263,24 @@ fn processor() -> Vec<u8> {
     let first = text.split(|b| *b == b'\n').take_while(|l| !l.is_empty());
     let stable = first.filter(|l| !l.starts_with(b"cpu MHz") && !l.starts_with(b"bogomips"));
     stable.collect::<Vec<_>>().join(&b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_in_lower_case_only() {
+        for byte in 0..=u8::MAX {
+            let wanted = char::from(byte)
+                .to_digit(16)
+                .filter(|_| !byte.is_ascii_uppercase())
+                .map(u64::from);
+            assert_eq!(hex_number(&[byte]), wanted, "{byte}");
+            assert_eq!(hex_number(&[b'1', byte]), wanted.map(|n| 16 + n), "{byte}");
+        }
+        assert_eq!(hex_number(b"ffffffffffffffff"), Some(u64::MAX));
+        assert_eq!(hex_number(b"0ffffffffffffffff"), None);
+        assert_eq!(hex_number(b""), None);
+    }
 }

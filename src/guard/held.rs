@@ -142,7 +142,7 @@ impl<'a> Held<'a> {
         self.keep_current(None)?;
         match fs::symlink_metadata(self.path) {
             Ok(meta) if meta.is_file() && meta.nlink() > 1 => {
-                let alone = scratch.dir().join("alone");
+                let alone = scratch.own("alone");
                 fs::copy(self.path, &alone)?;
                 scratch::utimens(&alone, Some(Stamp::from(&meta).mtime))?;
                 scratch::publish(&alone, self.path)?;

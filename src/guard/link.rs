@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::mem::ManuallyDrop;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -58,14 +59,15 @@ pub fn link(session: &Session<'_>, command: &Link) -> anyhow::Result<Done> {
             "no input is guarded, and the link runs in place".into(),
         ));
     }
-    Linking {
+    // Its inputs aren't freed one by one a moment before the process ends.
+    let linking = Linking {
         session,
         command,
         target,
         taken,
         began,
-    }
-    .run()
+    };
+    ManuallyDrop::new(linking).run()
 }
 
 /// The files that the linker will read, as far as the words tell: those they name, the archives that `-l` finds, and the
@@ -130,7 +132,7 @@ struct Linking<'a> {
 }
 
 impl Linking<'_> {
-    fn run(mut self) -> anyhow::Result<Done> {
+    fn run(&mut self) -> anyhow::Result<Done> {
         let mut choices = self.taken.choose()?;
         let staged = stages(self.command, &self.target);
         if !staged
@@ -220,13 +222,18 @@ impl Linking<'_> {
         staged: bool,
         instead: &[(Slot, PathBuf)],
     ) -> anyhow::Result<Result<Run, String>> {
-        let folder = scratch.dir().join(format!("o{attempt}"));
-        let output = folder.join(&self.target.name);
-        let mut placeholder = None;
-        if staged {
+        // binutils follows the output's path anew for each input: every folder less counts.
+        let mut output = scratch.path(&self.target.name);
+        if staged && attempt > 0 {
+            let folder = scratch.own(&format!("again{attempt}"));
             crate::state::make_private(&folder).map_err(cannot("create", &folder))?;
-            placeholder = self.placeholder(&output)?;
+            output = folder.join(&self.target.name);
         }
+        let placeholder = if staged {
+            self.placeholder(&output)?
+        } else {
+            None
+        };
         let hold = !self.taken.is_empty();
         let dialect = self.session.dialect;
         let colour = hold
@@ -247,7 +254,7 @@ impl Linking<'_> {
         ));
         let stderr = if hold { Stderr::Hold } else { Stderr::Inherit };
         // What a run says that is done again must not be heard.
-        let printed = scratch.dir().join(format!("stdout{attempt}"));
+        let printed = scratch.own(&format!("stdout{attempt}"));
         let mut redirect = Redirect::default();
         if hold {
             redirect.stdout = Some(File::create(&printed).map_err(cannot("create", &printed))?);
@@ -264,6 +271,7 @@ impl Linking<'_> {
         if hold {
             let text = fs::read(&printed).map_err(cannot("read", &printed))?;
             stdout = process::rewritten(&text, &rewrite).into_owned();
+            let _ = fs::remove_file(&printed);
         }
         let made = Stamp::of_file(&output).map_err(cannot("read", &output))?;
         let written = staged && made.is_some() && made != placeholder;
@@ -406,7 +414,7 @@ impl Linking<'_> {
         // Before it is claimed: to a further link, taking its objects was done with then.
         self.taken.log(choices);
         record
-            .save(&scratch.dir().join("record"), &state.record(&key))
+            .save(&scratch.own("record"), &state.record(&key))
             .map_err(cannot("write", &state.record(&key)))?;
         held.claim(&wanted, How::Compiled, &self.session.lineage)
             .map_err(cannot("write", &state.claims()))?;

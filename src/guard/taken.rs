@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use anyhow::bail;
@@ -29,6 +29,7 @@ use crate::record::Record;
 use crate::request::Variant;
 use crate::scratch::Scratch;
 use crate::search::settled_clock;
+use crate::spelling::identical;
 use crate::stamp::{Stamp, says_missing};
 use crate::state::{Distrust, Folder, ObjectState};
 
@@ -75,9 +76,6 @@ impl Choice {
     }
 }
 
-/// From so many paths on it pays to share them with another thread: a start takes as long as looking at some ten.
-const MANY: usize = 200;
-
 /// The guarded objects among some paths, and how each is named.
 ///
 /// # Errors
@@ -85,33 +83,43 @@ const MANY: usize = 200;
 pub(super) fn guarded(
     paths: impl IntoIterator<Item = (Named, PathBuf)>,
 ) -> anyhow::Result<Vec<Guarded>> {
-    let mut first: Vec<_> = paths.into_iter().collect();
-    if first.len() < MANY {
-        return look_at(first);
-    }
-    let second = first.split_off(first.len() / 2);
-    let (first, second) = both(|| look_at(first), || look_at(second));
-    let mut all = first?;
-    all.extend(second?);
-    Ok(all)
+    let found = in_pieces(paths.into_iter().collect(), look_at);
+    let found: anyhow::Result<Vec<_>> = found.into_iter().collect();
+    Ok(found?.into_iter().flatten().collect())
 }
 
-/// Does both, the other in a thread of its own where one can be had.
-fn both<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
-    let other = Mutex::new(Some(other));
+/// What `work` makes of each piece of `items`, in their order. Another thread helps where there are many, if one can be had. It may
+/// start milliseconds late, on a core that is busy with this one, so that the pieces go to whoever comes for them.
+fn in_pieces<I: Send, T: Send>(items: Vec<I>, work: impl Fn(Vec<I>) -> T + Sync) -> Vec<T> {
+    const MANY: usize = 200;
+    const PIECE: usize = 50;
+    if items.len() < MANY {
+        return vec![work(items)];
+    }
+    let mut pieces = Vec::with_capacity(items.len() / PIECE + 1);
+    let mut items = items.into_iter();
+    while items.len() > 0 {
+        pieces.push(items.by_ref().take(PIECE).collect::<Vec<I>>());
+    }
+    let mut made: Vec<(usize, T)> = Vec::with_capacity(pieces.len());
+    let left = Mutex::new(pieces.into_iter().enumerate());
     let run = || {
-        let other = other.lock().ok().and_then(|mut o| o.take());
-        other.expect("it is done once")()
+        let mut made = Vec::new();
+        loop {
+            let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((n, piece)) = next else { return made };
+            made.push((n, work(piece)));
+        }
     };
     thread::scope(|scope| {
         let helper = thread::Builder::new().spawn_scoped(scope, run);
-        let one = one();
-        let other = match helper {
-            Ok(helper) => helper.join().expect("it doesn't panic"),
-            Err(_) => run(),
-        };
-        (one, other)
-    })
+        made.extend(run());
+        if let Ok(helper) = helper {
+            made.extend(helper.join().expect("it doesn't panic"));
+        }
+    });
+    made.sort_by_key(|(n, _)| *n);
+    made.into_iter().map(|(_, made)| made).collect()
 }
 
 /// [`guarded`], in one thread. Folders are looked at once.
@@ -196,6 +204,9 @@ impl Taken<'_> {
 
     /// Inputs, their variants, and whether a kept file stands in: for the event log.
     pub(super) fn listed(&self, choices: &[Choice]) -> Vec<(PathBuf, Option<Variant>, bool)> {
+        if !self.session.events.wanted() {
+            return Vec::new();
+        }
         self.inputs
             .iter()
             .zip(choices)
@@ -222,14 +233,17 @@ impl Taken<'_> {
 
     /// Writes down which variants were taken.
     pub(super) fn log(&self, choices: &[Choice]) {
-        let mut by_folder: BTreeMap<PathBuf, Vec<(OsString, Option<Variant>)>> = BTreeMap::new();
+        let mut by_folder: Vec<(&Folder, Vec<_>)> = Vec::new();
         for (guarded, choice) in self.inputs.iter().zip(choices) {
-            by_folder
-                .entry(guarded.folder.links())
-                .or_default()
-                .push((guarded.state.name().to_owned(), choice.variant()));
+            let took = (guarded.state.name().to_owned(), choice.variant());
+            let path = guarded.folder.path();
+            let same = |folder: &Folder| identical(folder.path(), path) || folder.path() == path;
+            match by_folder.iter_mut().find(|(folder, _)| same(folder)) {
+                Some((_, all)) => all.push(took),
+                None => by_folder.push((&guarded.folder, vec![took])),
+            }
         }
-        for (path, took) in by_folder {
+        for (folder, took) in by_folder {
             let line = LinkLine {
                 when: wall_ms(),
                 at: lineage::boottime_ns(),
@@ -238,7 +252,7 @@ impl Taken<'_> {
                 took,
             };
             // A help to later links and to the audit; the command itself is done.
-            let _ = links::append(&path, &line);
+            let _ = links::append(&folder.links(), &line);
         }
     }
 
@@ -439,7 +453,7 @@ impl Taken<'_> {
             let Named::By(slot) = &guarded.named else {
                 continue;
             };
-            let folder = scratch.dir().join(format!("i{n}"));
+            let folder = scratch.own(&format!("i{n}"));
             match crate::state::make_private(&folder) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(cannot("create", &folder)(e));
@@ -463,9 +477,9 @@ impl Taken<'_> {
 
     /// Whether an input changed since it was chosen. `private`: those that have names of our own don't count.
     pub(super) fn changed(&self, choices: &[Choice], private: bool) -> bool {
-        let any = |from: usize, to: usize| {
-            let mut pairs = self.inputs[from..to].iter().zip(&choices[from..to]);
-            pairs.any(|(g, c)| match c {
+        let pairs: Vec<_> = self.inputs.iter().zip(choices).collect();
+        let any = |pairs: Vec<(&Guarded, &Choice)>| {
+            pairs.into_iter().any(|(g, c)| match c {
                 _ if private && matches!(g.named, Named::By(_)) => false,
                 Choice::AsItIs(_) => g.moved(),
                 Choice::Kept(variant, path) => {
@@ -474,12 +488,7 @@ impl Taken<'_> {
                 }
             })
         };
-        let count = self.inputs.len();
-        if count < MANY {
-            return any(0, count);
-        }
-        let (first, second) = both(|| any(0, count / 2), || any(count / 2, count));
-        first || second
+        in_pieces(pairs, any).contains(&true)
     }
 
     /// Whether any input's path isn't as it was.
