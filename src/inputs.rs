@@ -196,7 +196,7 @@ pub fn read<'b>(path: &Path, buffer: &'b mut Vec<u8>) -> io::Result<(Stamp, &'b 
     let mut filled = 0;
     loop {
         if buffer.len() < wanted {
-            buffer.resize(wanted.next_power_of_two().max(16 * 1024), 0);
+            buffer.resize(wanted.max(16 * 1024), 0);
         }
         filled += read_some(&mut file, &mut buffer[filled..wanted])?;
         if filled == wanted {
