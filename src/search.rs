@@ -205,7 +205,7 @@ impl Search {
             .collect();
         let mut folders: BTreeSet<PathBuf> = self.roots.iter().cloned().collect();
         folders.extend(folders_of(inputs));
-        let names = included_names(&folders, inputs);
+        let names = included_names(&folders, inputs, None);
         let mut mates = BTreeSet::new();
         for folder in &folders {
             for candidate in names.iter().map(|n| folder.join(n)) {
@@ -291,7 +291,6 @@ fn look_alikes<T>(
 ) -> Option<T> {
     let mut folders: BTreeSet<PathBuf> = roots.iter().cloned().collect();
     folders.extend(folders_of(inputs));
-    let names = included_names(&folders, inputs);
     // A name is relative: only in these folders, or above them, may it lie below one that moved.
     let near = |folder: &Path| {
         moved
@@ -300,12 +299,9 @@ fn look_alikes<T>(
     };
     for folder in folders.iter().filter(|f| near(f)) {
         // Where there is less in it, it takes less than to look for all names.
-        let listed = listing(folder, names.len()).ok().flatten();
-        let may_be = |name: &&PathBuf| match (&listed, name.components().next()) {
-            (Some(listed), Some(Component::Normal(first))) => listed.contains(first),
-            _ => true,
-        };
-        for candidate in names.iter().filter(may_be).map(|n| folder.join(n)) {
+        let listed = listing(folder, inputs.len()).ok().flatten();
+        let names = included_names(&folders, inputs, listed.as_ref());
+        for candidate in names.iter().map(|n| folder.join(n)) {
             let above: Vec<_> = moved
                 .iter()
                 .filter(|m| below(m.folder, &candidate))
@@ -516,15 +512,34 @@ fn watch_or_above(root: &Path, watched: &mut Watched) {
     }
 }
 
-/// The names by which files may have been included: what stands behind a search folder, and base names.
-fn included_names(folders: &BTreeSet<PathBuf>, inputs: &[Input]) -> BTreeSet<PathBuf> {
+/// The names by which files may have been included: what stands behind a search folder, and base names. Only those that may lie in a
+/// folder which holds just what is `listed`.
+fn included_names(
+    folders: &BTreeSet<PathBuf>,
+    inputs: &[Input],
+    listed: Option<&HashSet<OsString>>,
+) -> BTreeSet<PathBuf> {
+    let may_be = |path: &Path| match (listed, path.components().next()) {
+        (Some(listed), Some(Component::Normal(first))) => listed.contains(first),
+        _ => true,
+    };
+    let search_folders: Vec<_> = folders.iter().map(|f| Spelled::new(f)).collect();
+    // Of each folder that inputs lie in, where it lies itself.
+    let mut behind: HashMap<&OsStr, Vec<&Path>> = HashMap::new();
     let mut names = BTreeSet::new();
-    let folders: Vec<_> = folders.iter().map(|f| Spelled::new(f)).collect();
-    for path in inputs.iter().map(|i| &i.path) {
-        names.extend(path.file_name().map(PathBuf::from));
-        let path = Spelled::new(path);
-        let behind = folders.iter().filter_map(|f| path.behind(*f));
-        names.extend(behind.map(Path::to_owned));
+    for input in inputs {
+        let (Some(above), Some(name)) = (parent(&input.path), name(&input.path)) else {
+            continue;
+        };
+        if listed.is_none_or(|listed| listed.contains(name)) {
+            names.insert(PathBuf::from(name));
+        }
+        let behind = behind.entry(above.as_os_str()).or_insert_with(|| {
+            let above = Spelled::new(above);
+            let rests = search_folders.iter().filter_map(|f| above.behind(*f));
+            rests.filter(|rest| may_be(rest)).collect()
+        });
+        names.extend(behind.iter().map(|rest| rest.join(name)));
     }
     names
 }
