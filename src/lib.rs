@@ -16,7 +16,7 @@
 //! Planning is pure: `command`, `plan`, `request`, `evidence`, `depfile`, `scan` write nothing and spawn nothing.
 //! What is on disk has one owner each: `state` (the folder and its trust), `lock`, `record`, `claims`, `scratch` (staging and
 //! rename), `inputs` and `search` (what a compile read, and what it looked for in vain), `relocation` (build environments that
-//! come and go). `process` alone spawns.
+//! come and go). `process` alone spawns. `spelling` compares paths as they are written.
 //! Arrows point one way: a module uses those named before it in this list, `guard` uses all of them, and nobody uses `guard`
 //! but `wrapper` and the command.
 //!

@@ -7,17 +7,16 @@ use aho_corasick::packed;
 use memchr::memmem::Finder;
 
 /// Another one for every change of this file: what an older scanner didn't look for, a newer one may find.
-pub const VERSION: u64 = fnv_1a(include_bytes!("scan.rs"));
-
-/// A hash (FNV-1a) that tells what differs by chance, not by intent.
-pub const fn fnv_1a(bytes: &[u8]) -> u64 {
+pub const VERSION: u64 = {
+    let source = include_bytes!("scan.rs");
+    // FNV-1a.
     let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325_u64, 0);
-    while at < bytes.len() {
-        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0100_0000_01b3);
+    while at < source.len() {
+        hash = (hash ^ source[at] as u64).wrapping_mul(0x0100_0000_01b3);
         at += 1;
     }
     hash
-}
+};
 
 /// What a file's text says of hidden inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

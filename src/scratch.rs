@@ -22,7 +22,7 @@ pub struct Scratch {
     clock: i64,
 }
 
-/// The names of scratch folders outside a state folder start so.
+/// The names of scratch folders outside a state folder start so, and those of our own files in any scratch.
 pub const TRANSIENT_PREFIX: &str = ".objguard-";
 
 /// Whether a name is one that objguard gives to files of its own: no output can have it.

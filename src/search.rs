@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::dirty::Dirty;
-use crate::inputs::Input;
+use crate::inputs::{self, Input};
 use crate::request;
 use crate::spelling::{Spelled, folder_of, identical, name, parent};
 use crate::stamp::{Stamp, may_exist, says_missing};
@@ -245,12 +245,10 @@ fn candidates<'a>(
     names.iter().flat_map(of)
 }
 
-/// Of each candidate, whether it is there.
+/// Digest of which candidates are there.
 fn digest_of(presence: impl Iterator<Item = bool>) -> [u8; 16] {
     let bits: Vec<u8> = presence.map(u8::from).collect();
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&bits);
-    request::truncate(&hasher)
+    inputs::hash(&bits)
 }
 
 /// What lies below watched folders whose stamps tell nothing, bears an included name and wasn't read: what is there now is all that

@@ -222,7 +222,7 @@ impl Linking<'_> {
         staged: bool,
         instead: &[(Slot, PathBuf)],
     ) -> anyhow::Result<Result<Run, String>> {
-        // binutils follows the output's path anew for each input: every folder less counts.
+        // gcc's driver follows the output's path anew for each input: every folder less counts.
         let mut output = scratch.path(&self.target.name);
         if staged && attempt > 0 {
             let folder = scratch.own(&format!("again{attempt}"));

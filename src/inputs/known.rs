@@ -150,7 +150,7 @@ fn table(dir: &CacheDir) -> Option<File> {
 /// Where the group of a path begins.
 fn group(path: &Path) -> u64 {
     let folder = parent(path).map_or(&b""[..], |folder| folder.as_os_str().as_bytes());
-    scan::fnv_1a(folder) % GROUPS * GROUP as u64
+    sum(folder) % GROUPS * GROUP as u64
 }
 
 /// Where the set of a key begins in its group.
@@ -166,9 +166,13 @@ fn read(file: &File, at: u64, into: &mut [u8]) {
 
 /// What must stand in the last bytes of a slot.
 fn check(slot: &[u8]) -> [u8; 8] {
+    sum(&slot[..CHECK.start]).to_le_bytes()
+}
+
+fn sum(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    hasher.write(&slot[..CHECK.start]);
-    hasher.finish().to_le_bytes()
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 #[cfg(test)]
